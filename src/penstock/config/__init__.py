@@ -1,0 +1,5 @@
+"""Every knob, its default and its meaning, in one model."""
+
+from penstock.config.settings import Configuration
+
+__all__ = ["Configuration"]

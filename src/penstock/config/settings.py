@@ -1,0 +1,98 @@
+"""The configuration: read from the environment (`PENSTOCK_…`), once, at the start.
+
+`docs/configuration.md` is generated from this model; a setting without a description fails a test.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from penstock.errors import ConfigurationError
+
+KIB = 1024
+MIB = 1024 * KIB
+
+Milliseconds = Annotated[int, Field(gt=0)]
+Bytes = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Configuration(BaseSettings):
+    """One field a knob; the environment variable is `PENSTOCK_` and the name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="PENSTOCK_", extra="ignore", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
+    data: Path = Field(Path("data"), description="Directory of the embedded log, store and keys.")
+    admin_key: SecretStr | None = Field(
+        None,
+        description="The installation's admin key, at least 16 characters. Without it, one is "
+        "made at the first start, printed once and kept in the data directory.",
+    )
+    secret: SecretStr | None = Field(
+        None,
+        description="What receipts and page tokens are signed with, 16 to 64 characters, the same "
+        "in all processes. Without it, one is made and kept in the data directory.",
+    )
+    log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="The least level logged."
+    )
+
+    deadline_ms: Milliseconds = Field(
+        500, description="Time within which a read or write is answered, or refused."
+    )
+    drain_ms: Milliseconds = Field(
+        10_000, description="Time that requests under way are given at a stop."
+    )
+    idle_ms: Milliseconds = Field(
+        10_000, description="Longest silence of a client in the midst of a request or a stream."
+    )
+
+    max_body_bytes: Bytes = Field(MIB, description="Largest body, after decompression.")
+    max_bulk_bytes: Bytes = Field(256 * MIB, description="Largest bulk body, after decompression.")
+    max_line_bytes: Bytes = Field(MIB, description="Longest line of a bulk.")
+    max_record_bytes: Bytes = Field(
+        MIB, description="Largest record, as canonical JSON, also after a patch."
+    )
+    max_get_ids: Count = Field(1000, description="Most ids in one `records:get`.")
+    max_page_size: Count = Field(1000, description="Largest `page_size`.")
+    page_size: Count = Field(100, description="`page_size` where none is asked for.")
+
+    bulk_lag_ms: Milliseconds = Field(
+        2_000, description="Apply lag above which bulk bodies are read no further for the moment."
+    )
+    backlog_ms: Milliseconds = Field(
+        3_600_000, description="Apply lag above which writes are refused (`backlog_full`)."
+    )
+    log_retention_ms: Milliseconds = Field(
+        24 * 3_600_000,
+        description="Age below which log entries are kept, also when applied. Tombstones and "
+        "outcomes outlive it.",
+    )
+    idempotency_ms: Milliseconds = Field(
+        24 * 3_600_000, description="How long the receipt of an Idempotency-Key is replayed."
+    )
+    cache_bytes: Bytes = Field(
+        256 * MIB, description="Memory for the embedded cache, by estimate of its entries."
+    )
+    apply_entries: Count = Field(4_000, description="Most log entries applied in one transaction.")
+
+    @classmethod
+    def read(cls, **given: object) -> Configuration:
+        """From the environment, with `given` (those that are not None) on top.
+
+        Raises `ConfigurationError` with a sentence that names each wrong setting.
+        """
+        chosen = {name: value for name, value in given.items() if value is not None}
+        try:
+            return cls(**chosen)  # type: ignore[arg-type]  # the model itself checks the values
+        except ValidationError as error:
+            wrong = "; ".join(
+                f"PENSTOCK_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()
+            )
+            raise ConfigurationError(wrong) from None

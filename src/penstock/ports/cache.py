@@ -1,0 +1,102 @@
+"""The cache: speed, never truth."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from penstock.records.position import Position
+
+
+class Key(NamedTuple):
+    """Of a cached record. Three parts, never joined by a delimiter that an id may contain."""
+
+    tenant: str
+    collection_id: str
+    record_id: str
+
+
+class Cached(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """What the cache holds for a record, its absence included.
+
+    Attributes:
+        tenant, collection_id, record_id: whose it is; the reader checks them.
+        fence: of the record when it was read or written; empty for one that never was.
+        version: of the record; empty where `body` is None.
+        body: the canonical JSON to send; None for a record that is not there.
+        expires_at: ms since 1970 when the record ceases to exist; None for never.
+        as_of: ms since 1970 when this was the truth for certain.
+        ttl_ms: how long it may be served.
+    """
+
+    tenant: str
+    collection_id: str
+    record_id: str
+    fence: Position
+    version: str
+    body: bytes | None
+    expires_at: int | None
+    as_of: int
+    ttl_ms: int
+
+    @property
+    def key(self) -> Key:
+        return Key(self.tenant, self.collection_id, self.record_id)
+
+
+class Cache(Protocol):
+    """Keeps `Cached` values, and placeholders of readers that are about to fill one.
+
+    Laws, held by every adapter (`tests/contract/cache.py`):
+
+    - Nothing older ever replaces something newer, by fence.
+    - `fill` writes only where the reader's own placeholder, or an older value, still is; so a
+      slow reader never hides a newer write.
+    - `refresh` touches only keys that are present, as placeholder or value.
+    - A value is not served after its `ttl_ms`.
+    - No method raises for want of a server and none takes longer than the adapter's timeout:
+      `get` then returns misses, `present` nothing, `claim` None, the others do nothing.
+    """
+
+    async def get(self, keys: Sequence[Key]) -> list[Cached | None]:
+        """One answer per key; None for a miss or a placeholder."""
+        ...
+
+    async def reserve(self, keys: Sequence[Key], token: str) -> None:
+        """Leave a short-lived placeholder with this token where there is neither one nor a value.
+
+        To be called before the store is read.
+        """
+        ...
+
+    async def fill(self, values: Sequence[Cached], token: str) -> None:
+        """Write what the store was just found to hold."""
+        ...
+
+    async def present(self, keys: Collection[Key]) -> set[Key]:
+        """Those of the keys that have a value or a placeholder."""
+        ...
+
+    async def refresh(self, values: Sequence[Cached]) -> None:
+        """Write newer values over what is present."""
+        ...
+
+    async def write(self, values: Sequence[Cached]) -> None:
+        """Write newer values, present or not: for collections with write-through."""
+        ...
+
+    async def claim(self, key: str, value: bytes, ttl_ms: int) -> bytes | None:
+        """Set `key` unless it is set; returns what it was set to, None if it now is `value`."""
+        ...
+
+    async def assign(self, key: str, value: bytes, ttl_ms: int) -> None:
+        """Set `key`, whatever it was."""
+        ...
+
+    async def release(self, key: str) -> None:
+        """Unset `key`."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,136 @@
+"""The store: the records as the log has made them, and how far it reflects the log."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+
+from penstock.records.outcome import Outcome
+from penstock.records.position import Partition, Position
+from penstock.records.record import Mark, State
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """How far the store reflects one partition of the log.
+
+    Attributes:
+        position: of the last entry applied.
+        log: the identity of the log that it was in.
+        operation_id: of that entry, to know it again.
+        time: of that entry, ms since 1970.
+    """
+
+    position: Position
+    log: str
+    operation_id: str
+    time: int
+
+
+class Store(Protocol):
+    """The records of every collection, addressed by the collection's internal id.
+
+    Laws, held by every adapter (`tests/contract/store.py`):
+
+    - A read sees everything up to any applied position that `applied` returned before it began.
+    - A conditional write takes effect only where the stored fence is lower (or there is no record)
+      and the record is not parked: a worker that lost its partition writes nothing.
+    - The applied position never goes back.
+    - What is read is what was written, byte by byte of `data`'s canonical form.
+    - Tombstones and expired records are states like others: hiding them is the reader's part,
+      except in `page`, which leaves them out.
+
+    Every method raises `Unavailable` (`store_unavailable`) where the store cannot do it for the
+    moment; repeating it is then safe.
+    """
+
+    async def applied(self) -> Mapping[Partition, Applied]: ...
+
+    async def get(self, collection_id: str, record_ids: Sequence[str]) -> dict[str, State]:
+        """The states of those that have one, tombstones included, with data, without marks."""
+        ...
+
+    async def page(
+        self, collection_id: str, after: str | None, limit: int, now: int
+    ) -> list[State]:
+        """Records that exist at `now` (ms since 1970), by id in code point order.
+
+        Args:
+            collection_id: whose.
+            after: only ids above this one; None for the first page.
+            limit: at most so many.
+            now: hides what has expired by then.
+        """
+        ...
+
+    async def outcome(self, position: Position) -> Outcome | None:
+        """The outcome kept for a position: None for `applied`, for not yet, for no longer kept."""
+        ...
+
+    async def mark(self, collection_id: str, record_id: str, operation_id: str) -> Mark | None:
+        """What is remembered of an operation on a record, spilled ones included."""
+        ...
+
+    def batch(self) -> AbstractAsyncContextManager[StoreBatch]:
+        """Apply one slice of the log: see `StoreBatch`."""
+        ...
+
+    async def remove(self, collection_id: str) -> None:
+        """Remove all of a collection, for good. Repeating it does nothing."""
+        ...
+
+    async def sweep(self, now: int, outcomes_before: int) -> int:
+        """Remove states with `gc_at` up to `now`, and outcomes older than `outcomes_before`.
+
+        Both in ms since 1970. Returns how many went; adapters whose servers do it return 0.
+        """
+        ...
+
+    async def settle(self) -> None:
+        """Make everything applied so far survive the machine: after it, the log may be trimmed."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class StoreBatch(Protocol):
+    """The writes of one slice, in the order of DESIGN.md, section 6; each step may be repeated.
+
+    An adapter with transactions makes all of it one, committed when the context is left without an
+    exception; another keeps the order, and `conclude` is its last write.
+    """
+
+    async def load(
+        self, collection_id: str, record_ids: Collection[str], with_data: Collection[str]
+    ) -> dict[str, State]:
+        """The states of those that have one, with marks; `data` is UNSET but for `with_data`."""
+        ...
+
+    async def spilled(
+        self, collection_id: str, operations: Collection[tuple[str, str]]
+    ) -> dict[tuple[str, str], Mark]:
+        """Those of the (record id, operation id) pairs that the side collection remembers."""
+        ...
+
+    async def spill(self, collection_id: str, marks: Sequence[tuple[str, Mark, int]]) -> None:
+        """Remember (record id, mark, until) on the side; `until` in ms since 1970."""
+        ...
+
+    async def insert(self, collection_id: str, states: Sequence[State]) -> list[str]:
+        """Write states of records believed new; returns the ids that existed: not written."""
+        ...
+
+    async def replace(self, collection_id: str, states: Sequence[State]) -> list[str]:
+        """Write states, each conditional on a lower stored fence; returns the ids not written.
+
+        Where `data` is UNSET, the stored data stays.
+        """
+        ...
+
+    async def conclude(
+        self, outcomes: Sequence[Outcome], applied: Mapping[Partition, Applied]
+    ) -> None:
+        """Write the outcomes, then move the applied positions (never back)."""
+        ...

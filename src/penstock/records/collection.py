@@ -1,0 +1,172 @@
+"""A collection, its settings, and the rules that follow from them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from penstock.errors import Fault, Invalid, Malformed
+from penstock.records.document import escape
+from penstock.records.schema import MAX_SCHEMA_BYTES, Schema
+
+_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION: Final = re.compile(r"([1-9][0-9]{0,8})(ms|s|m|h|d)")
+_MAX_DURATION_MS: Final = 100 * 366 * 86_400_000
+_FIELD: Final = re.compile(r"created_at|updated_at|data(\.[^.\x00]+)+")
+
+
+class TimeToLive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When records cease to exist: `after` (`30d`, `12h`, `90s`) counted from `field`.
+
+    `field` is `updated_at`, `created_at` or `data.<path>`; the last holds an RFC 3339 date-time or
+    a number of seconds since 1970. A record without that field never expires.
+    """
+
+    after: str
+    field: str = "updated_at"
+
+
+class CachePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long reads may be served from the cache, and whether writes go into it unasked."""
+
+    ttl: str = "30s"
+    write_through: bool = False
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a client puts as a collection. Each part is optional."""
+
+    schema: Any = msgspec.UNSET
+    ttl: TimeToLive | None = None
+    cache: CachePolicy = CachePolicy()
+
+
+class Collection(msgspec.Struct, frozen=True):
+    """A named set of records of a tenant.
+
+    Attributes:
+        id: internal, new at each creation: used in log keys, cache keys and physical names.
+        revision: of the settings, from 1; each entry carries the one it was accepted under.
+        dropped_at: ms since 1970 when it was dropped, until everything of it is gone.
+    """
+
+    id: str
+    tenant: str
+    name: str
+    revision: int
+    settings: Settings
+    created_at: int
+    updated_at: int
+    dropped_at: int | None = None
+
+
+def milliseconds(duration: str) -> int:
+    """A duration such as `30s`, `12h` or `30d` in ms. Raises ValueError with a sentence."""
+    found = _DURATION.fullmatch(duration)
+    length = int(found[1]) * _UNITS[found[2]] if found else 0
+    if not 0 < length <= _MAX_DURATION_MS:
+        raise ValueError("A duration is a whole number from 1 and one of ms, s, m, h, d: '30d'.")
+    return length
+
+
+class Rules:
+    """One revision of a collection's settings, ready to be applied to records.
+
+    Raises `Malformed` (`invalid_collection`) at construction, with a pointer to the setting.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._schema: Schema | None = None
+        if settings.schema is not msgspec.UNSET:
+            if len(msgspec.json.encode(settings.schema)) > MAX_SCHEMA_BYTES:
+                raise _bad("/schema", f"A schema is at most {MAX_SCHEMA_BYTES} bytes.")
+            self._schema = Schema(settings.schema)
+        self._ttl_path: list[str] = []
+        self._ttl_field = ""
+        self._ttl_after = 0
+        if settings.ttl is not None:
+            self._time_to_live(settings.ttl)
+        self.cache_ms = _duration("/cache/ttl", settings.cache.ttl)
+        self.write_through = settings.cache.write_through
+
+    @property
+    def free(self) -> bool:
+        """Whether any object will do as a record: no schema, and no field that must be a time."""
+        return self._schema is None and not self._ttl_path
+
+    @property
+    def expiring(self) -> bool:
+        return bool(self._ttl_field)
+
+    @property
+    def reads_data(self) -> bool:
+        """Whether `expires_at` needs the decoded record."""
+        return bool(self._ttl_path)
+
+    def check(self, value: Any) -> None:
+        """Raise `Invalid` (`schema_violation`) unless `value` may be a record here."""
+        if self._schema is not None:
+            self._schema.check(value)
+        if self._ttl_path:
+            self._field_time(value)
+
+    def expires_at(self, value: Any, created_at: int, updated_at: int) -> int | None:
+        """When such a record expires, ms since 1970; None for never.
+
+        Args:
+            value: the decoded record; not looked at unless `reads_data`.
+            created_at, updated_at: ms since 1970.
+        """
+        if not self._ttl_field:
+            return None
+        if self._ttl_path:
+            base = self._field_time(value)
+        else:
+            base = created_at if self._ttl_field == "created_at" else updated_at
+        return None if base is None else base + self._ttl_after
+
+    def _time_to_live(self, ttl: TimeToLive) -> None:
+        if not _FIELD.fullmatch(ttl.field):
+            raise _bad("/ttl/field", "The field is updated_at, created_at or data.<path>.")
+        self._ttl_after = _duration("/ttl/after", ttl.after)
+        self._ttl_field = ttl.field
+        self._ttl_path = ttl.field.split(".")[1:]
+
+    def _field_time(self, value: Any) -> int | None:
+        for name in self._ttl_path:
+            if not isinstance(value, dict) or name not in value:
+                return None
+            value = value[name]
+        moment = _moment(value)
+        if moment is None:
+            pointer = "".join(f"/{escape(name)}" for name in self._ttl_path)
+            detail = "The time-to-live field must be an RFC 3339 date-time or seconds since 1970."
+            raise Invalid("schema_violation", faults=(Fault(pointer, detail),))
+        return moment
+
+
+def _moment(value: Any) -> int | None:
+    """A date-time or a number of seconds as ms since 1970; None for anything else."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return int(value * 1000) if 0 <= value < 1e11 else None
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = msgspec.convert(value, datetime)
+    except msgspec.ValidationError:
+        return None
+    return None if moment.tzinfo is None else round(moment.timestamp() * 1000)
+
+
+def _duration(pointer: str, text: str) -> int:
+    try:
+        return milliseconds(text)
+    except ValueError as error:
+        raise _bad(pointer, str(error)) from None
+
+
+def _bad(pointer: str, detail: str) -> Malformed:
+    return Malformed("invalid_collection", detail, faults=(Fault(pointer, detail),))

@@ -1,0 +1,156 @@
+"""Users' JSON: decoding it strictly, bounding it, and writing it in the one canonical way.
+
+A record must survive every engine and every client unchanged, so what some of them would alter or
+refuse is refused at the door: duplicate names, numbers beyond a double or a signed 64-bit integer,
+lone surrogates, names with NUL, deep nesting. The common document pays for a translation and three
+substring searches; only one that looks suspicious is walked.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final
+
+import jiter
+import msgspec
+
+from penstock.errors import Fault, Malformed
+
+MAX_DEPTH: Final = 64
+"""Objects and arrays may nest this deep, the record itself being level 1."""
+
+MAX_NAMES: Final = 10_000
+"""Names in one document, counted over all its objects."""
+
+_INT64_MIN: Final = -(2**63)
+_INT64_MAX: Final = 2**63 - 1
+
+# Digits become 9, both exponent letters e, both opening brackets {, colons stay, a plus goes.
+_SHAPE: Final = bytes(
+    57 if chr(byte).isdigit() and byte < 128 else
+    101 if byte in b"eE" else
+    123 if byte in b"{[" else
+    58 if byte == 58 else
+    32
+    for byte in range(256)
+)  # fmt: skip
+_LONG_NUMBER: Final = b"9" * 19
+_LARGE_EXPONENT: Final = b"e999"
+_NUL_ESCAPE: Final = b"\\u0000"
+
+_PLACE: Final = re.compile(r" at line (\d+) column (\d+)$")
+_DUPLICATE: Final = re.compile(r'^Detected duplicate key "?(.*?)"?$', re.DOTALL)
+
+_encoder: Final = msgspec.json.Encoder()
+encode: Final = _encoder.encode
+"""The canonical encoding: compact, names in the order given, shortest round-trip floats."""
+
+
+def decode(text: bytes) -> Any:
+    """The value of a JSON text (RFC 8259, UTF-8, no BOM).
+
+    Raises `Malformed`: `malformed_json` with the byte offset where it ceases to be JSON,
+    `invalid_record` with a pointer to each thing that a record cannot hold.
+    """
+    try:
+        value = jiter.from_json(text, allow_inf_nan=False, catch_duplicate_keys=True)
+    except ValueError as error:
+        raise _refusal(text, str(error)) from None
+    if _suspicious(text):
+        check(value)
+    return value
+
+
+def check(value: Any) -> None:
+    """Walk a decoded value and raise `Malformed` (`invalid_record`) for what cannot be stored."""
+    walk = _Walk()
+    walk.visit(value, "", 1)
+    if walk.faults:
+        raise Malformed("invalid_record", walk.faults[0].detail, faults=tuple(walk.faults))
+
+
+def escape(name: str) -> str:
+    """A name as one token of a JSON pointer (RFC 6901, section 3)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _suspicious(text: bytes) -> bool:
+    shape = text.translate(_SHAPE, b"+")
+    return (
+        _LONG_NUMBER in shape
+        or _LARGE_EXPONENT in shape
+        or _NUL_ESCAPE in text
+        or shape.count(b"{") > MAX_DEPTH
+        or (len(shape) > 2 * MAX_NAMES and shape.count(b":") > MAX_NAMES)
+    )
+
+
+class _Walk:
+    """A walk over a decoded document; stops looking after `MOST` faults."""
+
+    MOST: Final = 20
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self.names = 0
+
+    def visit(self, value: Any, pointer: str, depth: int) -> None:
+        if len(self.faults) >= self.MOST:
+            return
+        if isinstance(value, dict):
+            self._names(value, pointer)
+            if self._deep(pointer, depth):
+                return
+            for name, item in value.items():
+                self.visit(item, f"{pointer}/{escape(name)}", depth + 1)
+        elif isinstance(value, list):
+            if self._deep(pointer, depth):
+                return
+            for index, item in enumerate(value):
+                self.visit(item, f"{pointer}/{index}", depth + 1)
+        elif isinstance(value, float):
+            if not math.isfinite(value):
+                self._fault(pointer, "The number is beyond the range of a double.")
+        elif isinstance(value, int) and not _INT64_MIN <= value <= _INT64_MAX:
+            self._fault(pointer, "The integer is outside signed 64-bit.")
+
+    def _names(self, value: dict[str, Any], pointer: str) -> None:
+        before, self.names = self.names, self.names + len(value)
+        if before <= MAX_NAMES < self.names:
+            self._fault(pointer, f"The document has more than {MAX_NAMES} names.")
+        for name in value:
+            if "\x00" in name:
+                self._fault(pointer, "A name contains NUL.")
+
+    def _deep(self, pointer: str, depth: int) -> bool:
+        if depth > MAX_DEPTH:
+            self._fault(pointer, f"The nesting is deeper than {MAX_DEPTH} levels.")
+        return depth > MAX_DEPTH
+
+    def _fault(self, pointer: str, detail: str) -> None:
+        self.faults.append(Fault(pointer, detail))
+
+
+def _refusal(text: bytes, message: str) -> Malformed:
+    """jiter's complaint in our words, with the byte offset for its line and column."""
+    found = _PLACE.search(message)
+    reason = message[: found.start()] if found else message
+    offset = _byte_offset(text, int(found[1]), int(found[2])) if found else 0
+    duplicate = _DUPLICATE.match(reason)
+    if duplicate:
+        detail = f"A name stands twice in one object, again at byte {offset}."
+        return Malformed("malformed_json", detail)
+    if text.startswith(b"\xef\xbb\xbf"):
+        return Malformed("malformed_json", "The body begins with a byte order mark, at byte 0.")
+    if "recursion limit" in reason:
+        detail = f"The nesting is deeper than {MAX_DEPTH} levels, at byte {offset}."
+        return Malformed("invalid_record", detail, faults=(Fault("", detail),))
+    return Malformed("malformed_json", f"Not JSON at byte {offset}: {reason}.")
+
+
+def _byte_offset(text: bytes, line: int, column: int) -> int:
+    start = 0
+    for _ in range(line - 1):
+        start = text.index(b"\n", start) + 1
+    return min(start + max(column - 1, 0), len(text))

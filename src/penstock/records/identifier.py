@@ -1,0 +1,55 @@
+"""Names and ids: what they may look like, and how ours are made."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+from penstock.errors import Malformed
+
+MAX_RECORD_ID_BYTES: Final = 512
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._:@+=,~-]{1,128}").fullmatch
+
+
+def check_record_id(record_id: str) -> str:
+    """The id itself, or `Malformed` (`invalid_id`) that says what is wrong with it."""
+    if _PLAIN(record_id):
+        return record_id
+    if not record_id:
+        raise Malformed("invalid_id", "A record id must not be empty.")
+    if _CONTROL.search(record_id):
+        raise Malformed("invalid_id", "A record id must not have control characters.")
+    if len(record_id.encode()) > MAX_RECORD_ID_BYTES:
+        raise Malformed(
+            "invalid_id", f"A record id must not be longer than {MAX_RECORD_ID_BYTES} bytes."
+        )
+    return record_id
+
+
+def check_collection_name(name: str) -> str:
+    """The name itself, or `Malformed` (`invalid_name`)."""
+    if not _NAME.fullmatch(name):
+        raise Malformed(
+            "invalid_name",
+            "A collection name is 1 to 63 of a-z, 0-9, '-' and '_', and begins with a letter or "
+            "digit.",
+        )
+    return name
+
+
+def new_record_id(now_ms: int, random_bits: int) -> str:
+    """A record id from the time and 80 random bits: 32 hexadecimal digits that rise with time.
+
+    Rising ids keep neighbours in time on the same pages of every engine's primary index, which
+    is worth a factor of three on insertion.
+    """
+    return f"{now_ms:012x}{random_bits:020x}"
+
+
+def record_id_of_key(operation_id: str) -> str:
+    """The record id of a create with an Idempotency-Key: the same for every repetition."""
+    return hashlib.blake2b(operation_id.encode(), digest_size=16, person=b"record").hexdigest()
