@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from penstock.records.position import Position
+from penstock.records.record import State, render
 
 
 class Key(NamedTuple):
@@ -44,6 +45,15 @@ class Cached(msgspec.Struct, array_like=True, gc=False, frozen=True):
     @property
     def key(self) -> Key:
         return Key(self.tenant, self.collection_id, self.record_id)
+
+    @classmethod
+    def of(cls, key: Key, state: State | None, as_of: int, ttl_ms: int) -> Cached:
+        """What the cache is to hold of a state; of None, that there is no such record."""
+        if state is None:
+            return cls(*key, Position(""), "", None, None, as_of, ttl_ms)
+        body = render(state) if isinstance(state.data, bytes) else None
+        version = state.version if body is not None else ""
+        return cls(*key, state.fence, version, body, state.expires_at, as_of, ttl_ms)
 
 
 class Cache(Protocol):

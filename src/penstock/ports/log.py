@@ -96,8 +96,8 @@ class Consumer(Protocol):
     within `poll`, so what one `poll` returned may be finished before the next.
     """
 
-    async def poll(self, limit: int, timeout: float) -> list[Slice]:
-        """Up to about `limit` entries; waits at most `timeout` seconds for the first.
+    async def poll(self, limit: int, wait_s: float) -> list[Slice]:
+        """Up to about `limit` entries; waits at most `wait_s` seconds for the first.
 
         Raises `Unavailable` where the log cannot be read for the moment.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -15,6 +15,8 @@ from penstock.records.schema import MAX_SCHEMA_BYTES, Schema
 _UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})(ms|s|m|h|d)")
 _MAX_DURATION_MS: Final = 100 * 366 * 86_400_000
+_MAX_SECONDS: Final = 1e11
+"""Some three thousand years: a larger number is more likely in ms than meant."""
 _FIELD: Final = re.compile(r"created_at|updated_at|data(\.[^.\x00]+)+")
 
 
@@ -118,7 +120,8 @@ class Rules:
 
         Args:
             value: the decoded record; not looked at unless `reads_data`.
-            created_at, updated_at: ms since 1970.
+            created_at: of the record, ms since 1970.
+            updated_at: likewise.
         """
         if not self._ttl_field:
             return None
@@ -148,10 +151,18 @@ class Rules:
         return moment
 
 
+class Target(NamedTuple):
+    """The collection that a request is about, with its rules."""
+
+    tenant: str
+    collection: Collection
+    rules: Rules
+
+
 def _moment(value: Any) -> int | None:
     """A date-time or a number of seconds as ms since 1970; None for anything else."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return int(value * 1000) if 0 <= value < 1e11 else None
+        return int(value * 1000) if 0 <= value < _MAX_SECONDS else None
     if not isinstance(value, str):
         return None
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 import jiter
@@ -26,15 +27,8 @@ MAX_NAMES: Final = 10_000
 _INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
 
-# Digits become 9, both exponent letters e, both opening brackets {, colons stay, a plus goes.
-_SHAPE: Final = bytes(
-    57 if chr(byte).isdigit() and byte < 128 else
-    101 if byte in b"eE" else
-    123 if byte in b"{[" else
-    58 if byte == 58 else
-    32
-    for byte in range(256)
-)  # fmt: skip
+# Digits become 9, both exponent letters e, both opening brackets {, colons stay.
+_SHAPE: Final = bytes.maketrans(b"0123456789eE[", b"9999999999ee{")
 _LONG_NUMBER: Final = b"9" * 19
 _LARGE_EXPONENT: Final = b"e999"
 _NUL_ESCAPE: Final = b"\\u0000"
@@ -47,8 +41,13 @@ encode: Final = _encoder.encode
 """The canonical encoding: compact, names in the order given, shortest round-trip floats."""
 
 
-def decode(text: bytes) -> Any:
+def decode(text: bytes, member: str | None = None) -> Any:
     """The value of a JSON text (RFC 8259, UTF-8, no BOM).
+
+    Args:
+        text: of the document; or, with `member`, of an envelope that holds it.
+        member: the name in the envelope under which the document stands. The limits are those of
+            the document alone, so that a record may be as deep in a bulk as by itself.
 
     Raises `Malformed`: `malformed_json` with the byte offset where it ceases to be JSON,
     `invalid_record` with a pointer to each thing that a record cannot hold.
@@ -58,14 +57,13 @@ def decode(text: bytes) -> Any:
     except ValueError as error:
         raise _refusal(text, str(error)) from None
     if _suspicious(text):
-        check(value)
+        _check(value, 1 if member is None else 0)
     return value
 
 
-def check(value: Any) -> None:
-    """Walk a decoded value and raise `Malformed` (`invalid_record`) for what cannot be stored."""
+def _check(value: Any, depth: int) -> None:
     walk = _Walk()
-    walk.visit(value, "", 1)
+    walk.visit(value, "", depth)
     if walk.faults:
         raise Malformed("invalid_record", walk.faults[0].detail, faults=tuple(walk.faults))
 
@@ -100,20 +98,20 @@ class _Walk:
             return
         if isinstance(value, dict):
             self._names(value, pointer)
-            if self._deep(pointer, depth):
-                return
-            for name, item in value.items():
-                self.visit(item, f"{pointer}/{escape(name)}", depth + 1)
+            self._inside(((escape(name), item) for name, item in value.items()), pointer, depth)
         elif isinstance(value, list):
-            if self._deep(pointer, depth):
-                return
-            for index, item in enumerate(value):
-                self.visit(item, f"{pointer}/{index}", depth + 1)
-        elif isinstance(value, float):
-            if not math.isfinite(value):
-                self._fault(pointer, "The number is beyond the range of a double.")
+            self._inside(((str(index), item) for index, item in enumerate(value)), pointer, depth)
+        elif isinstance(value, float) and not math.isfinite(value):
+            self._fault(pointer, "The number is beyond the range of a double.")
         elif isinstance(value, int) and not _INT64_MIN <= value <= _INT64_MAX:
             self._fault(pointer, "The integer is outside signed 64-bit.")
+
+    def _inside(self, items: Iterable[tuple[str, Any]], pointer: str, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            self._fault(pointer, f"The nesting is deeper than {MAX_DEPTH} levels.")
+            return
+        for token, item in items:
+            self.visit(item, f"{pointer}/{token}", depth + 1)
 
     def _names(self, value: dict[str, Any], pointer: str) -> None:
         before, self.names = self.names, self.names + len(value)
@@ -123,17 +121,12 @@ class _Walk:
             if "\x00" in name:
                 self._fault(pointer, "A name contains NUL.")
 
-    def _deep(self, pointer: str, depth: int) -> bool:
-        if depth > MAX_DEPTH:
-            self._fault(pointer, f"The nesting is deeper than {MAX_DEPTH} levels.")
-        return depth > MAX_DEPTH
-
     def _fault(self, pointer: str, detail: str) -> None:
         self.faults.append(Fault(pointer, detail))
 
 
 def _refusal(text: bytes, message: str) -> Malformed:
-    """jiter's complaint in our words, with the byte offset for its line and column."""
+    """Jiter's complaint in our words, with the byte offset for its line and column."""
     found = _PLACE.search(message)
     reason = message[: found.start()] if found else message
     offset = _byte_offset(text, int(found[1]), int(found[2])) if found else 0

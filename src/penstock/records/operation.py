@@ -72,15 +72,20 @@ class Entry(msgspec.Struct, gc=False):
     operation: Operation
 
 
-def client_operation_id(tenant: str, collection_id: str, key: str, line: int | None = None) -> str:
-    """The operation id of a request with an Idempotency-Key; in a bulk, of its line (from 0)."""
-    text = "\x00".join((tenant, collection_id, key, "" if line is None else str(line)))
+def client_operation_id(tenant: str, collection_id: str, key: str) -> str:
+    """The operation id of a request with an Idempotency-Key."""
+    text = f"{tenant}\x00{collection_id}\x00{key}"
     return _CLIENT + hashlib.blake2b(text.encode(), digest_size=15, person=b"operation").hexdigest()
 
 
 def own_operation_id(random_bits: int) -> str:
     """An operation id born here, from 80 random bits."""
     return f"{_OWN}{random_bits:020x}"
+
+
+def line_operation_id(bulk: str, line: int) -> str:
+    """The operation id of a line (from 0) of a bulk, from that of the bulk."""
+    return f"{bulk}.{line:x}"
 
 
 def retention_ms(operation_id: str) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def merge(target: Any, patch: Any) -> Any:
-    """`patch` applied to `target`, as RFC 7396, section 2 has it. The arguments stay as they are."""
+    """`patch` applied to `target` as RFC 7396, section 2 has it; the arguments stay as they are."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(target) if isinstance(target, dict) else {}

@@ -54,7 +54,7 @@ class State(msgspec.Struct, gc=False):
     version: Position
     created_at: int
     updated_at: int
-    data: bytes | None | msgspec.UnsetType
+    data: bytes | msgspec.UnsetType | None
     expires_at: int | None = None
     gc_at: int | None = None
     marks: tuple[Mark, ...] = ()

@@ -1,0 +1,1 @@
+"""Metric names, logs, traces."""

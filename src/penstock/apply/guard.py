@@ -1,0 +1,40 @@
+"""Whether the log is still the one that the store was built from."""
+
+from __future__ import annotations
+
+from penstock.errors import LogDiverged
+from penstock.ports.log import Bounds, Log
+from penstock.ports.store import Applied
+from penstock.records.position import Partition, parse
+
+
+async def verify(log: Log, partition: Partition, applied: Applied, bounds: Bounds | None) -> None:
+    """Raise `LogDiverged`, with a sentence for the operator, where going on would lose writes.
+
+    Args:
+        log: asked for its identity, and for the entry that was applied last.
+        partition: the one to be read on.
+        applied: how far the store reflects it.
+        bounds: what the log holds of it now; None where it has no such partition.
+    """
+    where = f"Partition {partition.number} of generation {partition.generation}"
+    offset = parse(applied.position).offset
+    if applied.log != log.identity:
+        raise LogDiverged(
+            f"{where}: the log is {log.identity}, but the store was built from {applied.log}. "
+            "Was the log deleted or replaced? Restore it, or start with an empty store."
+        )
+    if bounds is None or bounds.end <= offset:
+        end = "nothing" if bounds is None else f"offsets below {bounds.end}"
+        raise LogDiverged(f"{where}: the store has applied offset {offset}; the log holds {end}.")
+    if bounds.start > offset + 1:
+        raise LogDiverged(
+            f"{where}: the store has applied up to offset {offset}, but the log begins at "
+            f"{bounds.start}: entries between them were removed before they were applied."
+        )
+    entry = await log.entry(applied.position)
+    if entry is not None and entry.operation.operation_id != applied.operation_id:
+        raise LogDiverged(
+            f"{where}: offset {offset} holds operation {entry.operation.operation_id}, but the "
+            f"store applied {applied.operation_id} from there."
+        )

@@ -1,0 +1,107 @@
+"""The worker's loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from penstock.apply.guard import verify
+from penstock.apply.housekeeping import Housekeeping
+from penstock.apply.persist import Persist
+from penstock.apply.refresh import Refresh
+from penstock.errors import Unavailable
+from penstock.ports.log import Consumer, Log, Slice
+from penstock.ports.store import Store
+from penstock.records.position import Partition, Position
+from penstock.telemetry.logs import logger
+
+_IDLE_S: Final = 0.25
+_FIRST_PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 5.0
+
+_log = logger("worker")
+
+
+class Worker:
+    """Applies the log to the store, slice by slice, until it is told to stop."""
+
+    def __init__(
+        self,
+        log: Log,
+        store: Store,
+        persist: Persist,
+        refresh: Refresh,
+        housekeeping: Housekeeping,
+        batch_entries: int,
+    ) -> None:
+        self._log = log
+        self._store = store
+        self._persist = persist
+        self._refresh = refresh
+        self._housekeeping = housekeeping
+        self._batch_entries = batch_entries
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set. Raises `LogDiverged`, and whatever is a defect of ours.
+
+        A slice in hand is finished first. What fails for the moment is repeated, with a growing
+        pause: the partition waits, nothing is skipped.
+        """
+        consumer = self._log.consumer(self._start)
+        try:
+            while not stop.is_set():
+                await self._round(consumer, stop)
+        finally:
+            await consumer.close()
+
+    async def _round(self, consumer: Consumer, stop: asyncio.Event) -> None:
+        try:
+            slices = await consumer.poll(self._batch_entries, _IDLE_S)
+        except Unavailable as error:
+            _log.warning("log_not_read", reason=str(error))
+            await _pause(stop, _LONGEST_PAUSE_S / 5)
+            return
+        for slice_ in slices:
+            if not await self._apply(slice_, stop):
+                return
+            await consumer.commit({slice_.partition: slice_.entries[-1].position})
+        if not slices or self._housekeeping.due():
+            await self._housekeeping.run()
+
+    async def _apply(self, slice_: Slice, stop: asyncio.Event) -> bool:
+        """Apply until it succeeds; False where the stop came first."""
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                written = await self._persist.slice(slice_, self._log.identity)
+            except Unavailable as error:
+                _log.warning("slice_not_applied", reason=str(error), again_in_s=pause)
+                if await _pause(stop, pause):
+                    return False
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+            else:
+                await self._refresh.tell(written)
+                return True
+
+    async def _start(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position | None]:
+        """Where to read on: the store decides, once it is clear that this is still its log."""
+        applied = await self._store.applied()
+        bounds = await self._log.bounds()
+        start: dict[Partition, Position | None] = {}
+        for partition in partitions:
+            known = applied.get(partition)
+            if known is not None:
+                await verify(self._log, partition, known, bounds.get(partition))
+            start[partition] = None if known is None else known.position
+        _log.info("assigned", partitions=len(start), log=self._log.identity)
+        return start
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> bool:
+    """Wait; True where the stop came."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,81 @@
+"""How far the store lags behind what this process has appended: the brake of every write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from typing import Final
+
+from penstock.errors import Unavailable
+from penstock.ports.clock import Clock
+from penstock.ports.log import Log
+from penstock.ports.store import Store
+from penstock.records.position import Position, position, reaches
+
+_EVERY_S: Final = 0.05
+
+
+class Backlog:
+    """The age of the oldest entry, of those this process knows of, that is not applied yet.
+
+    One entry is remembered per partition and `_EVERY_S`, so the age is exact to that much.
+    """
+
+    def __init__(self, log: Log, store: Store, clock: Clock, most_ms: int) -> None:
+        self._log = log
+        self._store = store
+        self._clock = clock
+        self._most_s = most_ms / 1000
+        self._waiting: deque[tuple[float, Position]] = deque()
+        self._latest: dict[str, float] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to watch; what an earlier process left behind counts from now."""
+        for partition, bounds in (await self._log.bounds()).items():
+            if bounds.end > bounds.start:
+                self.appended(position(partition.generation, partition.number, bounds.end - 1))
+        self._task = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    def appended(self, where: Position) -> None:
+        """Note an entry of our own."""
+        now = self._clock.monotonic()
+        partition = where[:8]
+        if now - self._latest.get(partition, 0.0) >= _EVERY_S:
+            self._latest[partition] = now
+            self._waiting.append((now, where))
+
+    @property
+    def lag(self) -> float:
+        """Seconds; 0 where all that was noted is applied."""
+        return self._clock.monotonic() - self._waiting[0][0] if self._waiting else 0.0
+
+    def admit(self) -> None:
+        """Raise `Unavailable` (`backlog_full`) where the budget is used up."""
+        if self._waiting and self.lag > self._most_s:
+            raise Unavailable("backlog_full", retry_after=5)
+
+    async def below(self, most_s: float) -> None:
+        """Wait until the lag is at most so many seconds; raises as `admit` does."""
+        while self.lag > most_s:
+            self.admit()
+            await asyncio.sleep(_EVERY_S)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            if self._waiting:
+                # A store that does not answer lets the lag grow, which is the truth.
+                with suppress(Unavailable):
+                    await self._drop_applied()
+
+    async def _drop_applied(self) -> None:
+        applied = {part: one.position for part, one in (await self._store.applied()).items()}
+        self._waiting = deque(noted for noted in self._waiting if not reaches(applied, noted[1]))

@@ -1,0 +1,158 @@
+"""Records by id: from the cache where it is fresh enough, else from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from penstock.errors import NotFound, Unavailable
+from penstock.ports.cache import Cache, Cached, Key
+from penstock.ports.clock import Clock
+from penstock.ports.entropy import Entropy
+from penstock.ports.store import Store
+from penstock.query.coalesce import Coalescer
+from penstock.query.freshness import (
+    Freshness,
+    Wanted,
+    all_reached,
+    fence_reaches,
+    wanted_by_record,
+)
+from penstock.records.collection import Target
+from penstock.records.receipt import Receipt
+
+_MOST_KEYS = 500
+_TOKEN_BITS = 64
+
+
+class Found(NamedTuple):
+    """A record as it is sent.
+
+    Attributes:
+        body: its canonical JSON.
+        version: its ETag.
+        as_of: ms since 1970 when this was the truth for certain.
+    """
+
+    body: bytes
+    version: str
+    as_of: int
+
+
+class Ask(NamedTuple):
+    """A record, and how long the cache may keep it."""
+
+    key: Key
+    ttl_ms: int
+
+
+class Fetch:
+    """Reads by id. Those that arrive in one turn of the event loop are one multi-get."""
+
+    def __init__(
+        self, store: Store, cache: Cache, freshness: Freshness, clock: Clock, entropy: Entropy
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._freshness = freshness
+        self._clock = clock
+        self._entropy = entropy
+        self._through_cache = Coalescer(self._load_cached, _MOST_KEYS)
+        self._from_store = Coalescer(self._load_stored, _MOST_KEYS)
+
+    async def one(
+        self,
+        target: Target,
+        record_id: str,
+        receipts: Sequence[Receipt],
+        *,
+        fresh: bool,
+        deadline: float,
+    ) -> Found:
+        """The record. Raises NotFound (`record_not_found`), `Unavailable`; see `value`."""
+        found = self.found(await self.value(target, record_id, receipts, fresh, deadline))
+        if found is None:
+            raise NotFound("record_not_found")
+        return found
+
+    async def value(
+        self,
+        target: Target,
+        record_id: str,
+        receipts: Sequence[Receipt],
+        fresh: bool,  # noqa: FBT001  # `one` and `many` name it; this is the inside
+        deadline: float,
+    ) -> Cached:
+        """What is known of a record, as new as the receipts ask.
+
+        Args:
+            target: the collection.
+            record_id: the record.
+            receipts: writes that the answer must reflect.
+            fresh: go past the cache.
+            deadline: monotonic seconds.
+
+        Raises `Unavailable` (`not_applied_yet`) where a receipt is not reached by the deadline.
+        """
+        ask = Ask(Key(target.tenant, target.collection.id, record_id), target.rules.cache_ms)
+        if not receipts:
+            source = self._from_store if fresh else self._through_cache
+            return await source.get(ask)
+        wanted = wanted_by_record(receipts, target.collection.id, record_id)
+        if not fresh:
+            value = await self._through_cache.get(ask)
+            if fence_reaches(value.fence, wanted):
+                return value
+        return await self._reached(ask, wanted, deadline)
+
+    def found(self, value: Cached) -> Found | None:
+        """What a client sees of it now; None for a record that is not there, or has expired."""
+        if value.body is None:
+            return None
+        if value.expires_at is not None and value.expires_at <= self._clock.now():
+            return None
+        return Found(value.body, value.version, value.as_of)
+
+    async def _reached(self, ask: Ask, wanted: Wanted, deadline: float) -> Cached:
+        """From the store, once it reflects `wanted`.
+
+        The applied position is read first, then the record: what was applied before the record was
+        read is in it.
+        """
+        while True:
+            reach = await self._freshness.reach()
+            value = await self._from_store.get(ask)
+            if fence_reaches(value.fence, wanted) or all_reached(reach, wanted):
+                return value
+            if not await self._freshness.wait(wanted, deadline):
+                raise Unavailable("not_applied_yet", retry_after=1)
+
+    async def _load_cached(self, asks: Sequence[Ask]) -> Mapping[Ask, Cached]:
+        values: dict[Ask, Cached] = {}
+        missing: list[Ask] = []
+        for ask, value in zip(asks, await self._cache.get([ask.key for ask in asks]), strict=True):
+            # A client library that mixes up replies must not leak another record.
+            if value is not None and value.key == ask.key:
+                values[ask] = value
+            else:
+                missing.append(ask)
+        if missing:
+            token = f"{self._entropy.bits(_TOKEN_BITS):x}"
+            await self._cache.reserve([ask.key for ask in missing], token)
+            stored = await self._load_stored(missing)
+            await self._cache.fill(list(stored.values()), token)
+            values.update(stored)
+        return values
+
+    async def _load_stored(self, asks: Sequence[Ask]) -> dict[Ask, Cached]:
+        now = self._clock.now()
+        by_collection: dict[str, list[Ask]] = {}
+        for ask in asks:
+            by_collection.setdefault(ask.key.collection_id, []).append(ask)
+        values: dict[Ask, Cached] = {}
+        for collection_id, group in by_collection.items():
+            states = await self._store.get(collection_id, [ask.key.record_id for ask in group])
+            for ask in group:
+                state = states.get(ask.key.record_id)
+                values[ask] = Cached.of(ask.key, state, now, ask.ttl_ms)
+        return values

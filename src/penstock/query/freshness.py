@@ -1,0 +1,101 @@
+"""Whether a receipt is reached, and waiting until it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from penstock.errors import Unavailable
+from penstock.ports.clock import Clock
+from penstock.ports.store import Applied, Store
+from penstock.records.position import Partition, Position, Reach, reaches
+from penstock.records.receipt import Receipt
+
+_POLL_S: Final = 0.002
+
+Wanted = tuple[Position, ...]
+"""What a read must reflect; nothing for a read that presents no receipt."""
+
+
+def wanted_by_record(receipts: Iterable[Receipt], collection_id: str, record_id: str) -> Wanted:
+    """The positions that a read of one record must reflect.
+
+    Receipts for other records or collections do not concern it; those of a bulk (without a record
+    id) may.
+    """
+    return tuple(
+        position
+        for receipt in receipts
+        if receipt.collection_id == collection_id and receipt.record_id in ("", record_id)
+        for position in receipt.positions
+    )
+
+
+def wanted_by_list(receipts: Iterable[Receipt]) -> Wanted:
+    """The positions that a list must reflect: all."""
+    return tuple(position for receipt in receipts for position in receipt.positions)
+
+
+def fence_reaches(fence: Position, wanted: Wanted) -> bool:
+    """Whether a record with this fence reflects all of `wanted`.
+
+    A bulk's receipt has a position for each partition; a record lives in one of them, the one that
+    its fence is in, and the others say nothing about it.
+    """
+    if not wanted:
+        return True
+    here = [position for position in wanted if position[:8] == fence[:8]]
+    return bool(here) and all(position <= fence for position in here)
+
+
+class Freshness:
+    """How far the store reflects the log, and a way to wait for it: one poll for all who wait."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._waiters: dict[asyncio.Future[None], Wanted] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def reach(self) -> Reach:
+        """How far the store reflects the log now. Raises `Unavailable`."""
+        return _positions(await self._store.applied())
+
+    async def reached(self, wanted: Wanted, deadline: float) -> bool:
+        """Whether `wanted` is applied, now or by the deadline (monotonic seconds)."""
+        return all_reached(await self.reach(), wanted) or await self.wait(wanted, deadline)
+
+    async def wait(self, wanted: Wanted, deadline: float) -> bool:
+        """Wait until `wanted` is applied; False where the deadline (monotonic s) comes first."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._waiters[future] = wanted
+        if self._task is None or self._task.done():
+            self._task = loop.create_task(self._poll())
+        try:
+            async with asyncio.timeout(deadline - self._clock.monotonic()):
+                await future
+        except TimeoutError:
+            return False
+        finally:
+            self._waiters.pop(future, None)
+        return True
+
+    async def _poll(self) -> None:
+        while self._waiters:
+            with suppress(Unavailable):
+                reach = await self.reach()
+                for future, wanted in list(self._waiters.items()):
+                    if not future.done() and all_reached(reach, wanted):
+                        future.set_result(None)
+            await asyncio.sleep(_POLL_S)
+
+
+def all_reached(reach: Reach, wanted: Sequence[Position]) -> bool:
+    return all(reaches(reach, position) for position in wanted)
+
+
+def _positions(applied: Mapping[Partition, Applied]) -> Reach:
+    return {partition: one.position for partition, one in applied.items()}

@@ -1,0 +1,76 @@
+"""Plain listing: all records of a collection, by id, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from penstock.errors import Malformed, Unavailable
+from penstock.ports.clock import Clock
+from penstock.ports.store import Store
+from penstock.query.freshness import Freshness, wanted_by_list
+from penstock.records.collection import Target
+from penstock.records.receipt import Receipt
+from penstock.records.record import render
+from penstock.records.seal import Seal
+
+
+class Page(NamedTuple):
+    """One page: the records' canonical JSON, and the token of the next page, if there is one."""
+
+    records: list[bytes]
+    next_page_token: str | None
+
+
+class _Cursor(msgspec.Struct, array_like=True):
+    """Where a page ends: bound to its tenant and collection."""
+
+    tenant: str
+    collection_id: str
+    after: str
+
+
+class Pages:
+    """Keyset paging: every page costs the same, however deep."""
+
+    def __init__(self, store: Store, freshness: Freshness, clock: Clock, secret: bytes) -> None:
+        self._store = store
+        self._freshness = freshness
+        self._clock = clock
+        self._seal = Seal(secret, b"page")
+
+    async def page(
+        self,
+        target: Target,
+        size: int,
+        token: str | None,
+        receipts: Sequence[Receipt],
+        deadline: float,
+    ) -> Page:
+        """The page after `token`, reflecting all receipts.
+
+        Raises `Malformed` (`invalid_page_token`), `Unavailable` (`not_applied_yet`).
+        """
+        after = None if token is None else self._after(target, token)
+        wanted = wanted_by_list(receipts)
+        if wanted and not await self._freshness.reached(wanted, deadline):
+            raise Unavailable("not_applied_yet", retry_after=1)
+        # One more than asked for tells whether there is a next page.
+        states = await self._store.page(target.collection.id, after, size + 1, self._clock.now())
+        token = self._token(target, states[size - 1].record_id) if len(states) > size else None
+        return Page([render(state) for state in states[:size]], token)
+
+    def _token(self, target: Target, after: str) -> str:
+        cursor = _Cursor(target.tenant, target.collection.id, after)
+        return self._seal.close(msgspec.msgpack.encode(cursor))
+
+    def _after(self, target: Target, token: str) -> str:
+        try:
+            cursor = msgspec.msgpack.decode(self._seal.open(token), type=_Cursor)
+        except (ValueError, msgspec.DecodeError):
+            raise Malformed("invalid_page_token") from None
+        if (cursor.tenant, cursor.collection_id) != (target.tenant, target.collection.id):
+            raise Malformed("invalid_page_token")
+        return cursor.after

@@ -1,0 +1,50 @@
+"""The query service: its parts put together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from penstock.ports.cache import Cache
+from penstock.ports.clock import Clock
+from penstock.ports.entropy import Entropy
+from penstock.ports.store import Store
+from penstock.query.fetch import Fetch, Found
+from penstock.query.freshness import Freshness
+from penstock.query.page import Pages
+from penstock.query.settled import Outcomes
+from penstock.records.collection import Target
+from penstock.records.receipt import Receipt
+
+
+class Query:
+    """Reads: by id, in lists, and what became of a write."""
+
+    def __init__(
+        self, store: Store, cache: Cache, clock: Clock, entropy: Entropy, secret: bytes
+    ) -> None:
+        freshness = Freshness(store, clock)
+        outcomes = Outcomes(store, freshness)
+        self._fetch = Fetch(store, cache, freshness, clock, entropy)
+        self.fetch = self._fetch.one
+        self.page = Pages(store, freshness, clock, secret).page
+        self.outcome = outcomes.of
+        self.settled = outcomes.wait
+
+    async def fetch_many(
+        self,
+        target: Target,
+        record_ids: Sequence[str],
+        receipts: Sequence[Receipt],
+        *,
+        fresh: bool,
+        deadline: float,
+    ) -> list[Found | None]:
+        """One answer per id, in their order; None for a record that is not there."""
+        values = await asyncio.gather(
+            *(
+                self._fetch.value(target, record_id, receipts, fresh, deadline)
+                for record_id in record_ids
+            )
+        )
+        return [self._fetch.found(value) for value in values]

@@ -1,0 +1,98 @@
+"""What became of a write."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from penstock.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    PenstockError,
+    PreconditionFailed,
+)
+from penstock.ports.store import Store
+from penstock.query.freshness import Freshness, all_reached
+from penstock.records.outcome import Outcome, Result
+from penstock.records.position import Position
+from penstock.records.receipt import Receipt
+from penstock.records.record import Effect
+
+_ERRORS: Final[dict[str, type[PenstockError]]] = {
+    "record_exists": Conflict,
+    "precondition_failed": PreconditionFailed,
+    "record_not_found": NotFound,
+    "collection_not_found": NotFound,
+    "schema_violation": Invalid,
+    "record_too_large": Invalid,
+    "quarantined": Conflict,
+}
+
+
+class Settled(NamedTuple):
+    """What became of a write, once it was applied.
+
+    Attributes:
+        result: applied, duplicate, rejected or quarantined.
+        version: that the write, or the one it repeats, gave the record; None for a bulk, or where
+            it gave none.
+        created: whether it created the record; None where that is no longer known.
+        error: for a rejection, or the repetition of one, what it is answered.
+    """
+
+    result: Result
+    version: Position | None = None
+    created: bool | None = None
+    error: PenstockError | None = None
+
+
+class Outcomes:
+    """Looks up what became of writes."""
+
+    def __init__(self, store: Store, freshness: Freshness) -> None:
+        self._store = store
+        self._freshness = freshness
+
+    async def of(self, receipt: Receipt) -> Settled | None:
+        """What became of it; None where it is durable and not applied yet."""
+        if not all_reached(await self._freshness.reach(), receipt.positions):
+            return None
+        return await self._settled(receipt)
+
+    async def wait(self, receipt: Receipt, deadline: float) -> Settled | None:
+        """The same, waiting for it until the deadline (monotonic seconds)."""
+        if not await self._freshness.reached(receipt.positions, deadline):
+            return None
+        return await self._settled(receipt)
+
+    async def _settled(self, receipt: Receipt) -> Settled:
+        if not receipt.record_id:
+            return Settled(Result.APPLIED)
+        (position,) = receipt.positions
+        outcome = await self._store.outcome(position)
+        if outcome is None:
+            return await self._applied(receipt, position, Result.APPLIED)
+        if outcome.result is not Result.DUPLICATE:
+            return Settled(outcome.result, error=_error(outcome))
+        return await self._duplicate(receipt, outcome)
+
+    async def _applied(self, receipt: Receipt, position: Position, result: Result) -> Settled:
+        mark = await self._store.mark(
+            receipt.collection_id, receipt.record_id, receipt.operation_id
+        )
+        known = mark is not None and mark.position == position
+        return Settled(result, position, mark.effect == Effect.CREATED if known and mark else None)
+
+    async def _duplicate(self, receipt: Receipt, outcome: Outcome) -> Settled:
+        """As the first one came out."""
+        assert outcome.first is not None, "a duplicate's outcome names the first"
+        if outcome.effect != Effect.REJECTED:
+            return await self._applied(receipt, outcome.first, Result.DUPLICATE)
+        first = await self._store.outcome(outcome.first)
+        error = PreconditionFailed("precondition_failed") if first is None else _error(first)
+        return Settled(Result.DUPLICATE, error=error)
+
+
+def _error(outcome: Outcome) -> PenstockError:
+    code = outcome.code or "quarantined"
+    return _ERRORS[code](code, outcome.detail, faults=outcome.faults)
