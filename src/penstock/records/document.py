@@ -130,6 +130,8 @@ def _refusal(text: bytes, message: str) -> Malformed:
     found = _PLACE.search(message)
     reason = message[: found.start()] if found else message
     offset = _byte_offset(text, int(found[1]), int(found[2])) if found else 0
+    if reason.startswith("EOF"):
+        offset = len(text)
     duplicate = _DUPLICATE.match(reason)
     if duplicate:
         detail = f"A name stands twice in one object, again at byte {offset}."
