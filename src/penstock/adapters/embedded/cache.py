@@ -1,0 +1,163 @@
+"""The cache in this process's memory, shared by the API's thread and the worker's."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
+
+from penstock.ports.cache import Cached, Key
+from penstock.ports.clock import Clock
+from penstock.ports.entropy import Entropy
+
+_PLACEHOLDER_MS: Final = 2_000
+_OVERHEAD_BYTES: Final = 600
+"""What an entry takes beside its body: objects, keys, its place in the dictionary."""
+_JITTER: Final = 0.1
+_JITTER_BITS: Final = 10
+_MOST_NOTES: Final = 100_000
+
+
+class _Held(NamedTuple):
+    """A value, or the placeholder of a reader (`value` None), and until when."""
+
+    value: Cached | None
+    token: str
+    until: int
+
+
+class _Note(NamedTuple):
+    value: bytes
+    until: int
+
+
+class MemoryCache:
+    """`ports.cache.Cache` in a dictionary, the least recently used going first.
+
+    Args:
+        most_bytes: by estimate.
+        clock: says what has expired.
+        entropy: makes the times to live differ, by a tenth at most, so that what was filled
+            together does not expire together.
+    """
+
+    def __init__(self, most_bytes: int, clock: Clock, entropy: Entropy) -> None:
+        self._most_bytes = most_bytes
+        self._clock = clock
+        self._entropy = entropy
+        self._lock = threading.Lock()
+        self._held: OrderedDict[Key, _Held] = OrderedDict()
+        self._bytes = 0
+        self._notes: OrderedDict[str, _Note] = OrderedDict()
+
+    async def get(self, keys: Sequence[Key]) -> list[Cached | None]:
+        now = self._clock.now()
+        held = self._held
+        found: list[Cached | None] = []
+        with self._lock:
+            for key in keys:
+                one = held.get(key)
+                if one is None or one.until <= now:
+                    found.append(None)
+                else:
+                    held.move_to_end(key)
+                    found.append(one.value)
+        return found
+
+    async def reserve(self, keys: Sequence[Key], token: str) -> None:
+        now = self._clock.now()
+        with self._lock:
+            for key in keys:
+                one = self._held.get(key)
+                if one is None or one.until <= now:
+                    self._hold(key, _Held(None, token, now + _PLACEHOLDER_MS))
+
+    async def fill(self, values: Sequence[Cached], token: str) -> None:
+        now = self._clock.now()
+        with self._lock:
+            for value in values:
+                one = self._present(value.key, now)
+                if one is None:
+                    continue
+                if one.token == token if one.value is None else one.value.fence < value.fence:
+                    self._put(value, now)
+
+    async def present(self, keys: Collection[Key]) -> set[Key]:
+        now = self._clock.now()
+        held = self._held
+        if not held:
+            return set()
+        with self._lock:
+            return {key for key in keys if key in held and held[key].until > now}
+
+    async def refresh(self, values: Sequence[Cached]) -> None:
+        self._newer(values, absent_too=False)
+
+    async def write(self, values: Sequence[Cached]) -> None:
+        self._newer(values, absent_too=True)
+
+    async def claim(self, key: str, value: bytes, ttl_ms: int) -> bytes | None:
+        now = self._clock.now()
+        with self._lock:
+            note = self._notes.get(key)
+            if note is not None and note.until > now:
+                return note.value
+            self._note(key, value, now + ttl_ms)
+        return None
+
+    async def assign(self, key: str, value: bytes, ttl_ms: int) -> None:
+        with self._lock:
+            self._note(key, value, self._clock.now() + ttl_ms)
+
+    async def release(self, key: str) -> None:
+        with self._lock:
+            self._notes.pop(key, None)
+
+    async def close(self) -> None:
+        with self._lock:
+            self._held.clear()
+            self._notes.clear()
+
+    def _newer(self, values: Sequence[Cached], *, absent_too: bool) -> None:
+        now = self._clock.now()
+        with self._lock:
+            for value in values:
+                one = self._present(value.key, now)
+                older = (
+                    absent_too
+                    if one is None
+                    else one.value is None or (one.value.fence < value.fence)
+                )
+                if older:
+                    self._put(value, now)
+
+    def _present(self, key: Key, now: int) -> _Held | None:
+        one = self._held.get(key)
+        return None if one is None or one.until <= now else one
+
+    def _put(self, value: Cached, now: int) -> None:
+        spread = self._entropy.bits(_JITTER_BITS) / (1 << _JITTER_BITS)
+        until = now + int(value.ttl_ms * (1 - _JITTER * spread))
+        self._hold(value.key, _Held(value, "", until))
+
+    def _hold(self, key: Key, one: _Held) -> None:
+        before = self._held.pop(key, None)
+        if before is not None:
+            self._bytes -= _size(before)
+        self._held[key] = one
+        self._bytes += _size(one)
+        while self._bytes > self._most_bytes:
+            _, gone = self._held.popitem(last=False)
+            self._bytes -= _size(gone)
+
+    def _note(self, key: str, value: bytes, until: int) -> None:
+        self._notes[key] = _Note(value, until)
+        self._notes.move_to_end(key)
+        while len(self._notes) > _MOST_NOTES:
+            self._notes.popitem(last=False)
+
+
+def _size(one: _Held) -> int:
+    body = b"" if one.value is None or one.value.body is None else one.value.body
+    return _OVERHEAD_BYTES + len(body)

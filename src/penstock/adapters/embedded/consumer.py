@@ -1,0 +1,100 @@
+"""Reading the log's file as the one member of the group of workers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+
+import apsw
+
+from penstock.adapters.embedded.database import Readers
+from penstock.adapters.embedded.rows import decode_batch, position_prefix
+from penstock.errors import Unavailable
+from penstock.ports.log import Assign, Slice
+from penstock.records.operation import Entry
+from penstock.records.position import Partition, Position, parse
+
+
+class Wake:
+    """Wakes the event loops that wait for entries, from the thread that writes them."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        self._lock = threading.Lock()
+
+    def all(self) -> None:
+        with self._lock:
+            waiting = list(self._waiting.items())
+        for event, loop in waiting:
+            with suppress(RuntimeError):  # a loop that has ended waits for nothing
+                loop.call_soon_threadsafe(event.set)
+
+    def subscribe(self) -> asyncio.Event:
+        event = asyncio.Event()
+        with self._lock:
+            self._waiting[event] = asyncio.get_running_loop()
+        return event
+
+    def unsubscribe(self, event: asyncio.Event) -> None:
+        with self._lock:
+            self._waiting.pop(event, None)
+
+
+class EmbeddedConsumer:
+    """`ports.log.Consumer` of the one partition."""
+
+    def __init__(self, readers: Readers, partition: Partition, wake: Wake, assign: Assign) -> None:
+        self._readers = readers
+        self._partition = partition
+        self._prefix = position_prefix(partition)
+        self._wake = wake
+        self._assign = assign
+        self._news: asyncio.Event | None = None
+        self._offset = 0
+
+    async def poll(self, limit: int, wait_s: float) -> list[Slice]:
+        if self._news is None:
+            start = (await self._assign([self._partition]))[self._partition]
+            self._offset = 0 if start is None else parse(start).offset
+            self._news = self._wake.subscribe()
+        self._news.clear()
+        entries = self._read(limit)
+        if not entries:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._news.wait()
+            entries = self._read(limit)
+        return [Slice(self._partition, entries)] if entries else []
+
+    async def commit(self, reach: Mapping[Partition, Position]) -> None:
+        """Nothing to tell: the store's applied position is all there is."""
+
+    async def close(self) -> None:
+        if self._news is not None:
+            self._wake.unsubscribe(self._news)
+
+    def _read(self, limit: int) -> list[Entry]:
+        """Whole rows, until `limit` is reached. A row is as large as one commit made it."""
+        entries: list[Entry] = []
+        try:
+            for row in self._readers.connection.execute(
+                "SELECT last_offset, count, time, entries FROM batches WHERE last_offset > ?"
+                " ORDER BY last_offset",
+                (self._offset,),
+            ):
+                entries.extend(decode_batch(self._prefix, *row))
+                if len(entries) >= limit:
+                    break
+        except apsw.Error as error:
+            raise Unavailable("log_unavailable", internal=str(error)) from error
+        if entries and self._offset and entries[0].position <= self._place(self._offset):
+            # The store stopped within a batch: what it has applied of it is not read again.
+            entries = [one for one in entries if one.position > self._place(self._offset)]
+        if entries:
+            self._offset = parse(entries[-1].position).offset
+        return entries
+
+    def _place(self, offset: int) -> Position:
+        return Position(self._prefix + f"{offset:016x}")

@@ -1,0 +1,96 @@
+"""Opening SQLite files, and what their errors mean."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import apsw
+
+from penstock.errors import Unavailable
+
+_BUSY_MS: Final = 2_000
+_PAGE_BYTES: Final = 8_192
+_CACHE_KIB: Final = 64 * 1024
+
+Synchronous = Literal["FULL", "NORMAL"]
+
+
+def connect(path: Path, synchronous: Synchronous, cache_kib: int = _CACHE_KIB) -> apsw.Connection:
+    """A connection in write-ahead mode.
+
+    Args:
+        path: of the file, made where it is not there.
+        synchronous: FULL syncs at each commit; NORMAL at checkpoints, so that a power cut may take
+            the last commits, but never part of one.
+        cache_kib: for pages.
+    """
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(_BUSY_MS)
+    connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
+    connection.execute(f"PRAGMA cache_size = -{cache_kib}")
+    return connection
+
+
+class Readers:
+    """A connection for each thread that reads: none waits for another, and none for a writer."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._opened: list[apsw.Connection] = []
+        self._lock = threading.Lock()
+
+    @property
+    def connection(self) -> apsw.Connection:
+        known: apsw.Connection | None = getattr(self._local, "connection", None)
+        if known is None:
+            known = self._local.connection = connect(self._path, "NORMAL")
+            with self._lock:
+                self._opened.append(known)
+        return known
+
+    def close(self) -> None:
+        with self._lock:
+            for connection in self._opened:
+                connection.close(force=True)
+            self._opened.clear()
+
+
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """All or nothing. The write lock is taken at once, so that nothing fails half-way for it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """What SQLite cannot do for the moment is `store_unavailable`."""
+    try:
+        yield
+    except (apsw.FullError, apsw.IOError, apsw.BusyError, apsw.CantOpenError) as error:
+        raise Unavailable("store_unavailable", retry_after=1, internal=str(error)) from error
+
+
+def placeholders(rows: int, columns: int) -> str:
+    """`(?,?),(?,?)`: the values of so many rows in one statement."""
+    return ",".join([f"({','.join('?' * columns)})"] * rows)
+
+
+def query(
+    connection: apsw.Connection, sql: str, bindings: Sequence[Any] = ()
+) -> list[tuple[Any, ...]]:
+    """All rows of a statement."""
+    return connection.execute(sql, bindings).fetchall()

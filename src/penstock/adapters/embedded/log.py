@@ -1,0 +1,272 @@
+"""The log in one SQLite file: a row is a batch of entries, a commit is an fsync.
+
+One thread writes. It takes all appends that are waiting, writes them as one row, commits, and
+answers them together; while it waits for the disk, the next ones gather. A row's key is the offset
+of its last entry, declared AUTOINCREMENT: SQLite remembers the largest ever given, so that offsets
+never restart, whatever is trimmed. Offsets begin at 1.
+
+What a commit that fails means: when the disk is full, the commit record was not written, the
+transaction is rolled back, and the appends are refused. After an I/O error it may have been
+written and not be durable, so they are answered `OutcomeUnknown`; then the file is opened anew, and
+nothing is taken until a full checkpoint (with fsync) has made certain what the log holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from penstock.adapters.embedded.consumer import EmbeddedConsumer, Wake
+from penstock.adapters.embedded.database import Readers, connect, query, transaction
+from penstock.adapters.embedded.rows import decode_batch, position_prefix
+from penstock.errors import DeadlineExceeded, OutcomeUnknown, PenstockError, Unavailable
+from penstock.ports.clock import Clock
+from penstock.ports.entropy import Entropy
+from penstock.ports.log import Appended, Assign, Bounds
+from penstock.records.operation import Entry, Operation
+from penstock.records.position import Partition, Position, parse
+from penstock.telemetry.logs import logger
+
+PARTITION: Final = Partition(1, 0)
+_PREFIX: Final = position_prefix(PARTITION)
+_GROUP_OPERATIONS: Final = 8_000
+_IDENTITY_BITS: Final = 64
+_TRIM_ROWS: Final = 500
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS batches(
+    last_offset INTEGER PRIMARY KEY AUTOINCREMENT,
+    count INTEGER NOT NULL,
+    time INTEGER NOT NULL,
+    entries BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS identity(id TEXT NOT NULL);
+"""
+
+_log = logger("log")
+
+
+class _Append:
+    """Operations that wait to become durable, and whom to tell."""
+
+    __slots__ = ("deadline", "future", "loop", "operations")
+
+    def __init__(self, operations: Sequence[Operation], deadline: float) -> None:
+        self.operations = operations
+        self.deadline = deadline
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[list[Appended]] = self.loop.create_future()
+
+
+class _Trim:
+    """A trim that waits its turn."""
+
+    __slots__ = ("before", "future", "loop", "older_than")
+
+    def __init__(self, before: int, older_than: int) -> None:
+        self.before = before
+        self.older_than = older_than
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[int] = self.loop.create_future()
+
+
+class EmbeddedLog:
+    """`ports.log.Log` on one file, with one partition."""
+
+    def __init__(self, path: Path, clock: Clock, entropy: Entropy) -> None:
+        self._path = path
+        self._clock = clock
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._connection = connect(path, "FULL")
+        self._identity = self._prepare(entropy)
+        self._readers = Readers(path)
+        self._wake = Wake()
+        self._queue: queue.SimpleQueue[_Append | _Trim | None] = queue.SimpleQueue()
+        self._sound = True
+        self._closed = False
+        self._last_offset, self._last_time = self._end()
+        self._thread = threading.Thread(target=self._work, name="log", daemon=True)
+        self._thread.start()
+
+    @property
+    def identity(self) -> str:
+        return self._identity
+
+    async def append(self, operations: Sequence[Operation], deadline: float) -> list[Appended]:
+        if self._closed:
+            return [Unavailable("shutting_down", retry_after=1)] * len(operations)
+        waiting = _Append(operations, deadline)
+        self._queue.put(waiting)
+        return await waiting.future
+
+    async def bounds(self) -> Mapping[Partition, Bounds]:
+        rows = query(
+            self._readers.connection,
+            "SELECT last_offset - count + 1 FROM batches ORDER BY last_offset LIMIT 1",
+        )
+        end = self._last_offset + 1
+        return {PARTITION: Bounds(rows[0][0] if rows else end, end)}
+
+    async def entry(self, position: Position) -> Entry | None:
+        rows = query(
+            self._readers.connection,
+            "SELECT last_offset, count, time, entries FROM batches WHERE last_offset >= ?"
+            " ORDER BY last_offset LIMIT 1",
+            (parse(position).offset,),
+        )
+        entries = decode_batch(_PREFIX, *rows[0]) if rows else []
+        return next((entry for entry in entries if entry.position == position), None)
+
+    def consumer(self, assign: Assign) -> EmbeddedConsumer:
+        return EmbeddedConsumer(self._readers, PARTITION, self._wake, assign)
+
+    async def trim(self, before: Position, older_than: int) -> int:
+        trim = _Trim(parse(before).offset, older_than)
+        self._queue.put(trim)
+        return await trim.future
+
+    async def close(self) -> None:
+        self._closed = True
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._readers.close()
+        self._connection.close()
+
+    def _prepare(self, entropy: Entropy) -> str:
+        with transaction(self._connection):
+            self._connection.execute(_SCHEMA)
+            if not query(self._connection, "SELECT 1 FROM identity"):
+                fresh = f"{entropy.bits(_IDENTITY_BITS):016x}"
+                self._connection.execute("INSERT INTO identity VALUES (?)", (fresh,))
+            return str(query(self._connection, "SELECT id FROM identity")[0][0])
+
+    def _end(self) -> tuple[int, int]:
+        """The largest offset ever given, and the time of the last batch."""
+        given = query(self._connection, "SELECT seq FROM sqlite_sequence WHERE name = 'batches'")
+        last = query(self._connection, "SELECT time FROM batches ORDER BY last_offset DESC LIMIT 1")
+        return (given[0][0] if given else 0), (last[0][0] if last else 0)
+
+    # What follows runs on the writer's thread.
+
+    def _work(self) -> None:
+        while True:
+            taken = self._take()
+            group = [one for one in taken if isinstance(one, _Append) and self._is_due(one)]
+            if group:
+                self._commit(group)
+            for item in taken:
+                if isinstance(item, _Trim):
+                    _answer([(item.loop, item.future, self._trim(item))])
+            if None in taken:
+                return
+
+    def _take(self) -> list[_Append | _Trim | None]:
+        """What is waiting, at least one; as much as one commit should carry."""
+        taken = [self._queue.get()]
+        size = 0
+        while size < _GROUP_OPERATIONS:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            taken.append(item)
+            size += len(item.operations) if isinstance(item, _Append) else 0
+        return taken
+
+    def _is_due(self, waiting: _Append) -> bool:
+        """Whether it is still wanted; if not, it is answered, and never written."""
+        if waiting.future.cancelled():
+            return False
+        if waiting.deadline > self._clock.monotonic():
+            return True
+        self._refuse([waiting], DeadlineExceeded())
+        return False
+
+    def _commit(self, group: Sequence[_Append]) -> None:
+        operations = [operation for waiting in group for operation in waiting.operations]
+        first, last = self._last_offset + 1, self._last_offset + len(operations)
+        now = max(self._clock.now(), self._last_time)
+        try:
+            self._mend()
+            with transaction(self._connection):
+                query(
+                    self._connection,
+                    "INSERT INTO batches VALUES (?, ?, ?, ?)",
+                    (last, len(operations), now, self._encode(operations)),
+                )
+        except (apsw.FullError, apsw.BusyError, apsw.CantOpenError) as error:
+            self._refuse(group, Unavailable("log_unavailable", retry_after=1, internal=str(error)))
+        except apsw.Error as error:
+            self._sound = False
+            self._refuse(group, OutcomeUnknown(str(error)))
+        else:
+            self._last_offset, self._last_time = last, now
+            self._accept(group, first)
+            self._wake.all()
+
+    def _mend(self) -> None:
+        """After an I/O error: make certain what the log holds before anything is taken again."""
+        if self._sound:
+            return
+        try:
+            self._connection.close(force=True)
+            self._connection = connect(self._path, "FULL")
+            query(self._connection, "PRAGMA wal_checkpoint(TRUNCATE)")
+            self._last_offset, self._last_time = self._end()
+        except apsw.Error as error:
+            raise apsw.CantOpenError(f"the log is not sound yet: {error}") from error
+        self._sound = True
+        self._wake.all()
+
+    def _trim(self, trim: _Trim) -> int:
+        """Remove whole batches, some at a time: an append behind must not wait for long."""
+        with transaction(self._connection):
+            rows = self._connection.execute(
+                "DELETE FROM batches WHERE last_offset IN (SELECT last_offset FROM batches"
+                " WHERE last_offset < ? AND time < ? ORDER BY last_offset LIMIT ?) RETURNING count",
+                (trim.before, trim.older_than, _TRIM_ROWS),
+            )
+        return sum(row[0] for row in rows)
+
+    def _accept(self, group: Sequence[_Append], offset: int) -> None:
+        answers: list[_Answer] = []
+        for waiting in group:
+            end = offset + len(waiting.operations)
+            positions = [Position(_PREFIX + f"{one:016x}") for one in range(offset, end)]
+            answers.append((waiting.loop, waiting.future, positions))
+            offset = end
+        _answer(answers)
+
+    def _refuse(self, group: Sequence[_Append], error: PenstockError) -> None:
+        if error.internal:
+            _log.error("not_appended", code=error.code, reason=error.internal)
+        _answer(
+            [(one.loop, one.future, [error] * len(one.operations)) for one in group],
+        )
+
+
+_Answer = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Any]
+
+
+def _answer(answers: Sequence[_Answer]) -> None:
+    """Tell all who wait, with one call into each event loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Answer]] = {}
+    for answer in answers:
+        by_loop.setdefault(answer[0], []).append(answer)
+    for loop, own in by_loop.items():
+        # A loop that has ended has no one left who waits.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(_resolve, own)
+
+
+def _resolve(answers: Sequence[_Answer]) -> None:
+    for _, future, value in answers:
+        if not future.done():
+            future.set_result(value)

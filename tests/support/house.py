@@ -1,0 +1,72 @@
+"""The whole house below HTTP, on the embedded engines, in one event loop, to be crashed at will."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from penstock.access.access import Access
+from penstock.access.principal import Principal
+from penstock.config import Configuration
+from penstock.ports.clock import Clock
+from penstock.records.collection import Settings, Target
+from penstock.wiring import Engines, Parts, close, embedded, parts
+
+ADMIN = Principal("default", "admin", admin=True)
+KEY = "test-0123456789abcdef"
+
+
+class House:
+    """Engines, services and a worker. `crash` ends them where they stand, `start` reads on."""
+
+    def __init__(self, data: Path, clock: Clock | None = None, **settings: Any) -> None:
+        self.configuration = Configuration.read(data=data, admin_key=KEY, **settings)
+        self._clock = clock
+        self.engines: Engines
+        self.parts: Parts
+        self._stop = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+
+    @property
+    def access(self) -> Access:
+        return self.parts.access
+
+    async def start(self, *, worker: bool = True) -> None:
+        self.engines = embedded(self.configuration, clock=self._clock)
+        self.parts = parts(self.configuration, self.engines)
+        await self.parts.backlog.start()
+        if worker:
+            self.start_worker()
+
+    def start_worker(self) -> None:
+        self._stop = asyncio.Event()
+        self._worker = asyncio.create_task(self.parts.worker.run(self._stop))
+
+    async def stop(self) -> None:
+        """As on SIGTERM: what is in hand is finished."""
+        self._stop.set()
+        if self._worker is not None:
+            await self._worker
+        await self._let_go()
+
+    async def crash(self) -> None:
+        """The worker ends at whatever it awaits, and memory is gone."""
+        if self._worker is not None:
+            self._worker.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._worker
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        self._worker = None
+        await self.parts.backlog.close()
+        await close(self.engines)
+
+    async def collection(self, name: str, settings: Settings | None = None) -> Target:
+        await self.access.put_collection(ADMIN, name, settings or Settings())
+        return await self.access.target(ADMIN, name)
+
+    def deadline(self, seconds: float = 10) -> float:
+        return self.engines.clock.monotonic() + seconds
