@@ -28,6 +28,7 @@ from __future__ import annotations
 from typing import ClassVar, Final, NamedTuple
 
 CODES: Final[dict[str, str]] = {
+    "malformed_request": "What arrived is not an HTTP/1.1 request that we can read.",
     "malformed_json": "The body, or a line of it, is not JSON as RFC 8259 has it.",
     "invalid_record": "The JSON holds something that a record cannot: see `errors`.",
     "invalid_id": "A record id is empty, too long, or has control characters.",

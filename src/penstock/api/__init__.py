@@ -1,0 +1,1 @@
+"""The API layer: HTTP in, HTTP out. Nothing below it knows HTTP."""

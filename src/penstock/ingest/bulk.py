@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import NamedTuple
 
 from penstock.errors import PenstockError
@@ -73,7 +73,7 @@ class Bulk:
 
     async def run(
         self, lines: AsyncIterator[Sequence[bytes | PenstockError]]
-    ) -> AsyncIterator[Sequence[Result]]:
+    ) -> AsyncGenerator[Sequence[Result], None]:
         """Append line by line, and yield a result for each, in their order.
 
         Args:

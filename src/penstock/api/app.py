@@ -1,0 +1,159 @@
+"""The application: from an ASGI request to a route, and from whatever comes of it to an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from contextlib import aclosing
+from typing import Final
+
+from penstock.access import Access
+from penstock.api import guide, openapi, problem
+from penstock.api.asgi import ClientGone, Receive, Scope, Send
+from penstock.api.deadline import Deadlines
+from penstock.api.headers import adopted_request_id, scan
+from penstock.api.request import Request, Timing, query_parameters, shutting_down
+from penstock.api.response import Answer, Headers, Response, Streamed
+from penstock.api.router import Router
+from penstock.api.routes import ROUTES
+from penstock.api.services import Ready, Services
+from penstock.config import Configuration
+from penstock.errors import MethodNotAllowed, NotFound, OutcomeUnknown, PenstockError
+from penstock.ingest import Ingest
+from penstock.ports.clock import Clock
+from penstock.ports.entropy import Entropy
+from penstock.query import Query
+from penstock.records.receipt import Receipts
+from penstock.telemetry.logs import logger
+
+_PREFIX_BITS: Final = 40
+_CLOSE: Final = (b"connection", b"close")
+_BODILESS: Final = frozenset((204, 304))
+_TIMED_OUT: Final = 408
+
+_log = logger("api")
+
+
+class Application:
+    """An ASGI 3 callable for HTTP."""
+
+    def __init__(
+        self,
+        access: Access,
+        ingest: Ingest,
+        query: Query,
+        receipts: Receipts,
+        clock: Clock,
+        entropy: Entropy,
+        configuration: Configuration,
+        ready: Ready,
+    ) -> None:
+        self._services = Services(
+            access,
+            ingest,
+            query,
+            receipts,
+            clock,
+            configuration,
+            ready,
+            openapi.answer(ROUTES),
+            guide.answer(ROUTES),
+        )
+        self._authenticate = access.authenticate
+        self._router = Router(ROUTES)
+        self._timing = Timing(clock, configuration.deadline_ms / 1000, configuration.idle_ms / 1000)
+        self._deadlines = Deadlines(clock.monotonic)
+        self._request_prefix = f"{entropy.bits(_PREFIX_BITS):010x}-"
+        self._requests = itertools.count()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http", "the server is told to offer HTTP only"
+        headers = scan(scope["headers"])
+        request_id = adopted_request_id(headers) or self.new_request_id()
+        request = Request(
+            scope["method"], headers, request_id, receive, self._timing, self._deadlines
+        )
+        try:
+            answer = await self._answer(scope, request)
+        except PenstockError as error:
+            answer = self._problem(request, error)
+        except ClientGone:
+            return
+        except asyncio.CancelledError:
+            # Only the server cancels, when a request outlasts the time given to it at a stop.
+            unknown = request.guard.late is OutcomeUnknown
+            answer = self._problem(request, OutcomeUnknown() if unknown else shutting_down())
+        except Exception:  # noqa: BLE001  # because a defect of ours is answered too
+            _log.exception("request_failed", request_id=request_id, method=request.method)
+            answer = self._problem(request, PenstockError("internal"))
+        if isinstance(answer, Response):
+            await _send_whole(request, answer, send)
+        else:
+            await _send_stream(request, answer, send)
+
+    def new_request_id(self) -> str:
+        """One that no other process makes, and this one never again."""
+        return f"{self._request_prefix}{next(self._requests):x}"
+
+    def refuse(self, error: PenstockError) -> Response:
+        """The answer to what is no request yet; see `protocol`."""
+        request_id = self.new_request_id()
+        return problem.answer(error, request_id, ((b"x-request-id", request_id.encode()),))
+
+    async def _answer(self, scope: Scope, request: Request) -> Answer:
+        place, request.arguments = self._router.find(scope["raw_path"])
+        if place is None or not place.public:
+            request.principal = self._authenticate(request.headers.get(b"authorization"))
+        if place is None:
+            raise NotFound("route_not_found")
+        route = place.routes.get(request.method)
+        if route is None:
+            raise MethodNotAllowed(place.methods)
+        if scope["query_string"]:
+            request.query = query_parameters(scope["query_string"], route.query)
+        if route.streams:
+            return await route.handler(self._services, request)
+        with request.guard:
+            return await route.handler(self._services, request)
+
+    def _problem(self, request: Request, error: PenstockError) -> Response:
+        if error.internal:
+            _log.warning(
+                "request_refused",
+                request_id=request.request_id,
+                code=error.code,
+                internal=error.internal,
+            )
+        return problem.answer(error, request.request_id)
+
+
+async def _send_whole(request: Request, answer: Response, send: Send) -> None:
+    status, headers, body = answer
+    length: Headers = ()
+    if status not in _BODILESS:
+        length = ((b"content-length", b"%d" % len(body)),)
+    if request.method == "HEAD":
+        body = b""
+    await send(_start(request, status, (*headers, *length)))
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _send_stream(request: Request, answer: Streamed, send: Send) -> None:
+    async with aclosing(answer.rest):
+        await send(_start(request, answer.status, answer.headers))
+        await send({"type": "http.response.body", "body": answer.first, "more_body": True})
+        try:
+            async for piece in answer.rest:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except ClientGone:
+            return
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _start(request: Request, status: int, headers: Headers) -> dict[str, object]:
+    more: Headers = ((b"x-request-id", request.request_id.encode()),)
+    # Where a client holds its body back until asked, and nobody will ask, what it sends next could
+    # be that body or another request.
+    if status == _TIMED_OUT or (request.body_pending and b"expect" in request.headers):
+        more = (*more, _CLOSE)
+    return {"type": "http.response.start", "status": status, "headers": (*headers, *more)}

@@ -1,0 +1,116 @@
+"""Taking a request's body: its media type, its coding, and how much of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from penstock.api.asgi import ClientGone, Message
+from penstock.api.coding import Decoder, decoder
+from penstock.api.headers import HeaderMap
+from penstock.api.request import Request, request_timeout
+from penstock.errors import Malformed, TooLarge, Unsupported
+
+_CHARSETS = (b"charset=utf-8", b'charset="utf-8"')
+
+
+async def whole(request: Request, media: frozenset[bytes], most: int) -> bytes:
+    """The body, decompressed; the request's deadline counts from when it is there.
+
+    Args:
+        request: whose.
+        media: the media types that will do.
+        most: bytes, after decompression.
+
+    Raises `Unsupported`, `TooLarge`, `Malformed` (`invalid_body`), and 408 by the guard.
+    """
+    coding = _admit(request.headers, media, most)
+    request.await_body()
+    message = await _next(request)
+    first: bytes = message.get("body", b"")
+    if coding is None and not message.get("more_body", False):
+        if len(first) > most:
+            raise too_large(most)
+        request.begin()
+        return first
+    body = await _rest(request, message, coding, most)
+    request.begin()
+    return body
+
+
+async def pieces(
+    request: Request, media: frozenset[bytes], most: int
+) -> AsyncGenerator[bytes, None]:
+    """The body of a stream, decompressed, as it arrives; raises as `whole` does."""
+    coding = _admit(request.headers, media, most)
+    taken = 0
+    more = True
+    while more:
+        try:
+            async with asyncio.timeout(request.timing.idle_s):
+                message = await _next(request)
+        except TimeoutError:
+            raise request_timeout() from None
+        data: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
+        for piece in (data,) if coding is None else coding.pieces(data):
+            taken += len(piece)
+            if taken > most:
+                raise too_large(most)
+            yield piece
+    if coding is not None:
+        coding.finish()
+
+
+def refuse_body(headers: HeaderMap) -> None:
+    """Raise `Malformed` where there is a body, for requests to which one would mean nothing."""
+    if headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers:
+        raise Malformed("invalid_body", "This request takes no body.")
+
+
+def too_large(most: int) -> TooLarge:
+    return TooLarge("body_too_large", f"A body here is at most {most} bytes.")
+
+
+def _admit(headers: HeaderMap, media: frozenset[bytes], most: int) -> Decoder | None:
+    """What the headers alone decide: nothing is read of a body that cannot be taken."""
+    given = headers.get(b"content-type", b"")
+    if given not in media and not _is_one_of(given, media):
+        wanted = " or ".join(sorted(one.decode() for one in media))
+        raise Unsupported("unsupported_media_type", f"This request takes {wanted}.")
+    coding = decoder(headers)
+    length = headers.get(b"content-length")
+    if length is not None and int(length) > most:
+        raise too_large(most)
+    return coding
+
+
+def _is_one_of(content_type: bytes, media: frozenset[bytes]) -> bool:
+    essence, *parameters = (part.strip().lower() for part in content_type.split(b";"))
+    return essence in media and all(one in _CHARSETS for one in parameters)
+
+
+async def _next(request: Request) -> Message:
+    message = await request.receive()
+    if message["type"] != "http.request":
+        raise ClientGone
+    request.body_pending = message.get("more_body", False)
+    return message
+
+
+async def _rest(request: Request, message: Message, coding: Decoder | None, most: int) -> bytes:
+    """The whole body, from its first message on."""
+    body = bytearray()
+    while True:
+        data: bytes = message.get("body", b"")
+        for piece in (data,) if coding is None else coding.pieces(data):
+            body += piece
+            if len(body) > most:
+                raise too_large(most)
+        if not message.get("more_body", False):
+            break
+        request.await_body()
+        message = await _next(request)
+    if coding is not None:
+        coding.finish()
+    return bytes(body)

@@ -1,0 +1,174 @@
+"""The JSON that goes over the wire, apart from records themselves: each shape once, as a type.
+
+The OpenAPI document is made from these. A record is sent as the canonical bytes that the store or
+the cache hold; `Record` only describes it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from penstock.records.collection import CachePolicy, Collection, TimeToLive
+from penstock.records.record import timestamp
+
+
+class Pointed(msgspec.Struct, frozen=True):
+    """One thing that is wrong: a JSON pointer (RFC 6901) into what was sent, and a sentence."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """RFC 9457. `code` is one of a closed set; `retryable` says whether to send it again."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    retryable: bool
+    request_id: str | UnsetType = UNSET
+    errors: list[Pointed] | UnsetType = UNSET
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A record as it is read; `data` is what was put."""
+
+    id: str
+    version: str
+    created_at: str
+    updated_at: str
+    data: dict[str, Any]
+
+
+class Durable(msgspec.Struct, frozen=True):
+    """The write is in the log. The receipt makes reads see it."""
+
+    id: str
+    receipt: str
+    status: Literal["durable"] = "durable"
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """The write has taken effect, now or, for a duplicate, earlier."""
+
+    id: str
+    receipt: str
+    status: Literal["applied", "duplicate"]
+    version: str | UnsetType = UNSET
+
+
+class GetRecords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The records to get."""
+
+    ids: list[str]
+
+
+class GotRecords(msgspec.Struct, frozen=True):
+    """Those found, in the order asked for, and the ids of those that are not there."""
+
+    records: list[Record]
+    missing: list[str]
+
+
+class RecordPage(msgspec.Struct, frozen=True):
+    """One page, by id. Without `next_page_token`, it is the last."""
+
+    records: list[Record]
+    next_page_token: str | UnsetType = UNSET
+
+
+class ReceiptStatus(msgspec.Struct, frozen=True):
+    """What became of a write; `problem` says why it was rejected or put aside."""
+
+    status: Literal["durable", "applied", "duplicate", "rejected", "quarantined"]
+    id: str | UnsetType = UNSET
+    version: str | UnsetType = UNSET
+    created: bool | UnsetType = UNSET
+    problem: Problem | UnsetType = UNSET
+
+
+class CollectionView(msgspec.Struct, frozen=True):
+    """A collection as it is read."""
+
+    name: str
+    revision: int
+    cache: CachePolicy
+    created_at: str
+    updated_at: str
+    schema: Any = UNSET
+    ttl: TimeToLive | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, collection: Collection) -> CollectionView:
+        settings = collection.settings
+        return cls(
+            collection.name,
+            collection.revision,
+            settings.cache,
+            timestamp(collection.created_at),
+            timestamp(collection.updated_at),
+            settings.schema,
+            UNSET if settings.ttl is None else settings.ttl,
+        )
+
+
+class CollectionList(msgspec.Struct, frozen=True):
+    """All collections, by name."""
+
+    collections: list[CollectionView]
+
+
+class BulkLine(msgspec.Struct, frozen=True):
+    """A line of a bulk: `op` is `put` where there is an `id`, else `create`."""
+
+    op: Literal["create", "put", "patch", "delete"] | UnsetType = UNSET
+    id: str | UnsetType = UNSET
+    data: dict[str, Any] | UnsetType = UNSET
+    idempotency_key: str | UnsetType = UNSET
+
+
+class LineDurable(msgspec.Struct, frozen=True):
+    """The line with this index (from 0) is in the log."""
+
+    index: int
+    id: str
+    status: Literal["durable"] = "durable"
+
+
+class LineRefused(msgspec.Struct, frozen=True):
+    """The line with this index (from 0) was not written."""
+
+    index: int
+    problem: Problem
+    id: str | UnsetType = UNSET
+
+
+class BulkDone(msgspec.Struct, frozen=True, kw_only=True):
+    """The last line of a bulk. The receipt covers all that was accepted."""
+
+    done: Literal[True] = True
+    accepted: int
+    refused: int
+    receipt: str | UnsetType = UNSET
+
+
+class BulkFailed(msgspec.Struct, frozen=True, kw_only=True):
+    """The last line of a bulk that could not go on. The results before it stand."""
+
+    done: Literal[False] = False
+    accepted: int
+    refused: int
+    problem: Problem
+    receipt: str | UnsetType = UNSET
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Whether the process is alive, or ready for requests, and if not, why."""
+
+    status: Literal["ok", "unready"]
+    reason: str | UnsetType = UNSET

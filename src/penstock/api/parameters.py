@@ -1,0 +1,81 @@
+"""The parameters that routes share, as the documents describe them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from penstock.api.route import Parameter
+
+NAME_SCHEMA: Final[dict[str, Any]] = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$"}
+ID_SCHEMA: Final[dict[str, Any]] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 512,
+    "pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$",
+}
+SEALED_SCHEMA: Final[dict[str, Any]] = {"type": "string", "pattern": "^[A-Za-z0-9_-]{22,}$"}
+ETAG_SCHEMA: Final[dict[str, Any]] = {"type": "string", "pattern": r'^(\*|"[0-9a-f]{24}")$'}
+
+PATH: Final = {
+    one.name: one
+    for one in (
+        Parameter("collection", "path", NAME_SCHEMA, "The collection's name."),
+        Parameter(
+            "id",
+            "path",
+            ID_SCHEMA,
+            "The record's id: UTF-8 of at most 512 bytes without control characters, "
+            "percent-encoded; a slash in it is `%2F`.",
+        ),
+        Parameter("receipt", "path", SEALED_SCHEMA, "A receipt, as a write returned it."),
+    )
+}
+PAGE_SIZE: Final = Parameter(
+    "page_size",
+    "query",
+    {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+    "Records on the page, at most.",
+)
+PAGE_TOKEN: Final = Parameter(
+    "page_token", "query", SEALED_SCHEMA, "The `next_page_token` of the page before."
+)
+ACK: Final = Parameter(
+    "ack",
+    "query",
+    {"type": "string", "enum": ["applied", "durable"]},
+    "What to wait for: `applied` is the same as `Prefer: wait`.",
+)
+PREFER: Final = Parameter(
+    "Prefer",
+    "header",
+    {"type": "string", "examples": ["wait", "wait=1"]},
+    "`wait` answers when the write is applied, within the deadline; `wait=N` waits for at most N "
+    "seconds (RFC 7240).",
+)
+IDEMPOTENCY_KEY: Final = Parameter(
+    "Idempotency-Key",
+    "header",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21\x23-\x2b\x2d-\x7e]+$"},
+    "Makes repetitions of this request have one effect; quoted or bare.",
+)
+IF_MATCH: Final = Parameter(
+    "If-Match", "header", ETAG_SCHEMA, "The version that the record must be at, or `*` for any."
+)
+IF_ABSENT: Final = Parameter(
+    "If-None-Match",
+    "header",
+    {"type": "string", "enum": ["*"]},
+    "`*`: only where there is no record yet.",
+)
+IF_NONE_MATCH: Final = Parameter(
+    "If-None-Match", "header", {"type": "string"}, "ETags, or `*`: answers 304 for one of them."
+)
+PRESENTED: Final = Parameter(
+    "Penstock-Receipt",
+    "header",
+    {"type": "string", "pattern": "^[A-Za-z0-9_-]{22,}( *, *[A-Za-z0-9_-]{22,})*$"},
+    "Receipts, comma-separated: the answer reflects those writes.",
+)
+FRESH: Final = Parameter(
+    "Cache-Control", "header", {"type": "string"}, "`no-cache` reads past the cache."
+)

@@ -1,0 +1,147 @@
+"""A request as the handlers see it."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from penstock.access import Principal
+from penstock.api.asgi import Receive
+from penstock.api.deadline import Deadlines
+from penstock.api.headers import HeaderMap
+from penstock.errors import DeadlineExceeded, Malformed, Refused, Unavailable
+from penstock.ports.clock import Clock
+from penstock.records.identifier import check_record_id
+
+_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
+_NET_S: Final = 0.02
+"""How much below its deadline the net of a request hangs; see `deadline`."""
+
+
+class Timing(NamedTuple):
+    """How long a request may take: to be answered, and between two pieces of its body."""
+
+    clock: Clock
+    deadline_s: float
+    idle_s: float
+
+
+class Request:
+    """One request.
+
+    Attributes:
+        method: in capitals.
+        headers: see `headers.scan`.
+        request_id: the caller's, or one of ours.
+        principal: who it comes from; not to be looked at on public routes.
+        arguments: the variable segments of the path, as they came.
+        query: the query parameters, each known to the route and given once.
+        receive: ASGI's.
+        deadline: monotonic seconds by which it is to be answered.
+        guard: the net under it; see `deadline`.
+        body_pending: whether a body may still be on its way.
+    """
+
+    __slots__ = (
+        "arguments",
+        "body_pending",
+        "deadline",
+        "guard",
+        "headers",
+        "method",
+        "principal",
+        "query",
+        "receive",
+        "request_id",
+        "timing",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        headers: HeaderMap,
+        request_id: str,
+        receive: Receive,
+        timing: Timing,
+        deadlines: Deadlines,
+    ) -> None:
+        self.method = method
+        self.headers = headers
+        self.request_id = request_id
+        self.receive = receive
+        self.timing = timing
+        self.deadline = timing.clock.monotonic() + timing.deadline_s
+        self.guard = deadlines.guard(self.deadline + _NET_S, DeadlineExceeded)
+        self.body_pending = b"content-length" in headers or b"transfer-encoding" in headers
+        self.arguments: list[bytes] = []
+        self.query: dict[str, str] = {}
+        self.principal: Principal
+
+    @property
+    def collection(self) -> str:
+        """The collection's name in the path, not yet checked. Raises `Malformed`."""
+        return segment(self.arguments[0], "invalid_name")
+
+    @property
+    def record_id(self) -> str:
+        """The record id in the path. Raises `Malformed` (`invalid_id`)."""
+        return check_record_id(segment(self.arguments[1], "invalid_id"))
+
+    def await_body(self) -> None:
+        """From now on it is the client that is waited for."""
+        self.guard.expires_at = self.timing.clock.monotonic() + self.timing.idle_s
+        self.guard.late = request_timeout
+
+    def begin(self) -> None:
+        """The body is there: from now on it is us who are waited for."""
+        self.deadline = self.timing.clock.monotonic() + self.timing.deadline_s
+        self.guard.expires_at = self.deadline + _NET_S
+        self.guard.late = DeadlineExceeded
+
+
+def request_timeout() -> Refused:
+    return Refused("request_timeout")
+
+
+def shutting_down() -> Unavailable:
+    return Unavailable("shutting_down", retry_after=1)
+
+
+def segment(raw: bytes, code: str) -> str:
+    """A path segment, percent-decoded once as UTF-8. Raises `Malformed` with `code`."""
+    if b"%" not in raw:
+        return raw.decode("ascii")
+    if not _BAD_ESCAPE(raw):
+        try:
+            return unquote_to_bytes(raw).decode()
+        except UnicodeDecodeError:
+            pass
+    raise Malformed(code, "The address holds a bad percent-escape, or is not UTF-8.")
+
+
+def query_parameters(raw: bytes, known: frozenset[str]) -> dict[str, str]:
+    """The query string's parameters. Raises `Malformed` for any that is unknown or repeated."""
+    given: dict[str, str] = {}
+    for pair in raw.split(b"&"):
+        name_part, _, value_part = pair.partition(b"=")
+        name, value = _form_decoded(name_part), _form_decoded(value_part)
+        if name not in known:
+            raise invalid_parameter(name, "is not known here")
+        if name in given:
+            raise invalid_parameter(name, "is given twice")
+        given[name] = value
+    return given
+
+
+def invalid_parameter(name: str, complaint: str) -> Malformed:
+    return Malformed("invalid_parameter", f"The parameter {name[:100]!r} {complaint}.")
+
+
+def _form_decoded(raw: bytes) -> str:
+    if not _BAD_ESCAPE(raw):
+        try:
+            return unquote_to_bytes(raw.replace(b"+", b" ")).decode()
+        except UnicodeDecodeError:
+            pass
+    raise Malformed("invalid_parameter", "The query holds a bad percent-escape, or is not UTF-8.")

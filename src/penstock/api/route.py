@@ -1,0 +1,93 @@
+"""What a route is: how it is found, what it takes and answers, and what the documents say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal, NamedTuple
+
+from penstock.api.request import Request
+from penstock.api.response import Answer
+from penstock.api.services import Services
+
+Handler = Callable[[Services, Request], Awaitable[Answer]]
+
+JSON_TYPES: Final = ("application/json",)
+PATCH_TYPES: Final = ("application/merge-patch+json", "application/json")
+LINE_TYPES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+
+
+class Parameter(NamedTuple):
+    """A parameter: where it stands, its JSON Schema, and a sentence."""
+
+    name: str
+    where: Literal["path", "query", "header"]
+    schema: dict[str, Any]
+    description: str
+
+
+class Body(NamedTuple):
+    """A request body: its media types, the first being the usual one, and its type.
+
+    Where the media types are those of lines, the type is that of a line. Any body may be gzip or
+    zstd; that is not listed as a parameter, for it says nothing about what is asked for.
+    """
+
+    media: tuple[str, ...]
+    type: Any
+    description: str
+    example: Any = None
+
+
+class Reply(NamedTuple):
+    """A way in which a route answers, other than with a problem.
+
+    `type` is the type of the body, or a tuple of those that its lines may have.
+    """
+
+    status: int
+    description: str
+    type: Any = None
+    media: str = "application/json"
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method at an address.
+
+    Attributes:
+        method, pattern: variable segments of the pattern stand in braces.
+        name: unique; the `operationId`.
+        tag: the chapter it belongs to.
+        summary, description: for the documents.
+        parameters: but for those of the path.
+        problems: the codes it may answer beyond those that follow from the rest.
+        public: needs no key.
+        streams: is not under the deadline; see `response.Streamed`.
+    """
+
+    method: str
+    pattern: str
+    handler: Handler
+    name: str
+    tag: str
+    summary: str
+    description: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    body: Body | None = None
+    replies: tuple[Reply, ...] = ()
+    problems: tuple[str, ...] = ()
+    public: bool = False
+    streams: bool = False
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The names of the variable segments."""
+        return tuple(part[1:-1] for part in self.pattern.split("/") if part.startswith("{"))
+
+    @cached_property
+    def query(self) -> frozenset[str]:
+        """The names of its query parameters."""
+        return frozenset(one.name for one in self.parameters if one.where == "query")

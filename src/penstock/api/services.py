@@ -1,0 +1,36 @@
+"""What the handlers work with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from penstock.access import Access
+from penstock.api.response import Response
+from penstock.config import Configuration
+from penstock.ingest import Ingest
+from penstock.ports.clock import Clock
+from penstock.query import Query
+from penstock.records.receipt import Receipts
+
+Ready = Callable[[], Awaitable[str | None]]
+"""None when the process is ready for requests, else a sentence that says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of the house below the API, and the answers that never change.
+
+    Attributes:
+        openapi, guide: what `/openapi.json` and `/docs` answer.
+    """
+
+    access: Access
+    ingest: Ingest
+    query: Query
+    receipts: Receipts
+    clock: Clock
+    configuration: Configuration
+    ready: Ready
+    openapi: Response
+    guide: Response
