@@ -64,9 +64,9 @@ class Protocol(HttpToolsProtocol):
         self._stop_stall()
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
         if self._deaf:
             return
+        self._unset_keepalive_if_required()
         # At least the size of the head that is being read; its exact size is counted if need be.
         self._received = self._received + len(data) if self._in_head else len(data)
         try:
@@ -164,7 +164,11 @@ class Protocol(HttpToolsProtocol):
                 self.transport.abort()
                 return
         self._write_problem(error)
-        self.transport.close()
+        # A close now would reset the connection under a client that is still sending, and take the
+        # answer away with it: so what comes is read and thrown away until the client has closed.
+        self.transport.write_eof()
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self._idle_s, self.transport.abort)
 
     def _write_problem(self, error: PenstockError) -> None:
         status, headers, body = self._refuse(error)

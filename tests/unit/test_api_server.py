@@ -1,0 +1,268 @@
+"""The server holds out against clients that are broken, slow or hostile, byte by byte."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.asgi import application_of
+from tests.support.house import KEY, House
+
+from penstock.api.app import Application
+from penstock.api.server import Server
+from penstock.errors import ConfigurationError
+
+AUTH = f"Authorization: Bearer {KEY}\r\n".encode()
+PUT = b"PUT /v1/collections/c/records/a HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+GET = b"GET /v1/collections/c/records HTTP/1.1\r\nHost: h\r\n" + AUTH + b"\r\n"
+LIVE = b"GET /livez HTTP/1.1\r\nHost: h\r\n"
+IDLE_S = 0.5
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    house = House(tmp_path, idle_ms=int(IDLE_S * 1000), port=0, drain_ms=2000, max_body_bytes=2000)
+    await house.start()
+    await house.collection("c")
+    yield house
+    await house.stop()
+
+
+class Running:
+    """A server in this event loop."""
+
+    def __init__(self, application: Application, house: House) -> None:
+        self.server = Server(application, house.configuration)
+        self.url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.task = asyncio.create_task(self.server.run(self.url.set_result))
+
+    async def connect(self, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        host, port = (await self.url).removeprefix("http://").split(":")
+        return await asyncio.open_connection(host, int(port), **options)
+
+    async def exchange(self, *pieces: bytes, pause_s: float = 0) -> bytes:
+        """Send, and return all that comes until the server closes."""
+        reader, writer = await self.connect()
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(pause_s)
+        received = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        return received
+
+
+@pytest.fixture
+async def running(house: House) -> AsyncIterator[Running]:
+    running = Running(application_of(house), house)
+    yield running
+    running.server.stop()
+    await running.task
+
+
+def answers(received: bytes) -> list[tuple[int, Any]]:
+    """Statuses and JSON bodies of the answers one after another."""
+    found = []
+    while received:
+        head, _, rest = received.partition(b"\r\n\r\n")
+        lines = head.decode().lower().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines[1:])
+        length = int(headers["content-length"])
+        found.append((int(lines[0].split()[1]), json.loads(rest[:length])))
+        received = rest[length:]
+    return found
+
+
+def only(received: bytes) -> tuple[int, str]:
+    ((status, body),) = answers(received)
+    return status, body.get("code", "")
+
+
+async def records_now(running: Running) -> list[Any]:
+    received = await running.exchange(GET.replace(b"Host", b"Connection: close\r\nHost"))
+    ((_, body),) = answers(received)
+    found: list[Any] = body["records"]
+    return found
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40),
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"BREW /pot HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: h\r\n\r\n",
+        LIVE + b"Bad Header: x\r\n\r\n",
+        LIVE + b"X: a\x00b\r\n\r\n",
+        PUT + AUTH + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        PUT + AUTH + b"Content-Length: -1\r\n\r\n{}",
+        PUT + AUTH + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        PUT + AUTH + b"Transfer-Encoding: chunked, gzip\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        PUT + AUTH + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n{}\r\n0\r\n\r\n",
+        PUT + AUTH + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}XX0\r\n\r\n",
+        PUT + AUTH + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{}\r\n0\r\n\r\n",
+    ],
+)
+async def test_what_is_no_request_is_400_and_the_connection_is_closed(
+    running: Running, request_bytes: bytes
+) -> None:
+    assert only(await running.exchange(request_bytes)) == (400, "malformed_request")
+    assert await records_now(running) == []
+
+
+async def test_a_target_or_a_head_over_the_limit_is_refused(running: Running) -> None:
+    long = b"GET /" + b"a" * 17_000 + b" HTTP/1.1\r\n\r\n"
+    assert only(await running.exchange(long)) == (414, "uri_too_long")
+    one = LIVE + b"X-Long: " + b"a" * 70_000
+    assert only(await running.exchange(one)) == (431, "headers_too_large")
+    many = LIVE + b"".join(b"X-%d: %b\r\n" % (n, b"a" * 90) for n in range(800)) + b"\r\n"
+    assert only(await running.exchange(many)) == (431, "headers_too_large")
+    assert only(await running.exchange(many[:50_000], many[50_000:], pause_s=0.05)) == (
+        431,
+        "headers_too_large",
+    )
+
+
+async def test_a_large_head_within_the_limits_passes(running: Running) -> None:
+    head = LIVE + b"Connection: close\r\nX-Long: " + b"a" * 60_000 + b"\r\n\r\n"
+    assert only(await running.exchange(head)) == (200, "")
+
+
+async def test_a_head_that_drips_is_408_however_busy_it_looks(running: Running) -> None:
+    reader, writer = await running.connect()
+
+    async def drip() -> None:
+        writer.write(LIVE)
+        for number in itertools.count():
+            writer.write(b"X-%d: y\r\n" % number)
+            await asyncio.sleep(IDLE_S / 5)
+
+    dripping = asyncio.create_task(drip())
+    answer = await asyncio.wait_for(reader.read(), 10)
+    dripping.cancel()
+    writer.close()
+    assert only(answer) == (408, "request_timeout")
+
+
+async def test_the_answer_reaches_a_client_that_is_still_sending(running: Running) -> None:
+    flood = b"X: " + b"a" * 5_000_000
+    assert only(await running.exchange(LIVE, flood)) == (431, "headers_too_large")
+
+
+async def test_a_connection_on_which_nothing_comes_is_closed(running: Running) -> None:
+    assert await running.exchange() == b""
+    assert await running.exchange(b"\r\n") == b""
+
+
+async def test_a_body_that_stays_away_is_408(running: Running) -> None:
+    head = PUT + AUTH + b"Content-Length: 9\r\n\r\n"
+    assert only(await running.exchange(head, b"{")) == (408, "request_timeout")
+
+
+async def test_requests_sent_together_are_answered_in_order(running: Running) -> None:
+    second = b"GET /nowhere HTTP/1.1\r\nHost: h\r\nConnection: close\r\n" + AUTH + b"\r\n"
+    received = await running.exchange(LIVE + b"\r\n" + GET + second)
+    assert [status for status, _ in answers(received)] == [200, 200, 404]
+
+
+async def test_what_follows_a_whole_request_cannot_take_its_answer(running: Running) -> None:
+    whole = PUT + AUTH + b"Content-Length: 7\r\n\r\n" + b'{"a":1}'
+    status, body = answers(await running.exchange(whole + b"\x00garbage"))[0]
+    assert (status, body["status"]) == (202, "durable")
+
+
+async def test_a_refused_body_is_read_away_and_the_connection_goes_on(running: Running) -> None:
+    refused = PUT + AUTH + b"Content-Length: 3000\r\n\r\n"
+    last = LIVE + b"Connection: close\r\n\r\n"
+    received = await running.exchange(refused, b"x" * 3000, last, pause_s=0.05)
+    assert [status for status, _ in answers(received)] == [413, 200]
+
+
+async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(running: Running) -> None:
+    reader, writer = await running.connect()
+    expect = b"Expect: 100-continue\r\nConnection: close\r\nContent-Length: 2\r\n\r\n"
+    writer.write(PUT + AUTH + expect)
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"{}")
+    assert only(await reader.read()) == (202, "")
+    writer.close()
+
+
+async def test_an_upgrade_is_not_taken_and_the_request_answered_as_it_is(running: Running) -> None:
+    upgrade = LIVE + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    assert only(await running.exchange(upgrade + b"PRI * HTTP/2.0")) == (200, "")
+
+
+async def test_a_client_that_does_not_read_is_dropped(house: House) -> None:
+    target = await house.collection("c")
+    bulk = house.parts.ingest.bulk(target, None)
+
+    async def lines() -> AsyncIterator[list[bytes]]:
+        for _ in range(40):
+            yield [b'{"data":{"a":"%b"}}' % (b"x" * 500_000)]
+
+    async for _ in bulk.run(lines()):
+        pass
+    receipt = bulk.summary.receipt
+    assert receipt is not None
+    running = Running(application_of(house), house)
+    reader, writer = await running.connect(limit=1024)
+    writer.write(GET[:-2] + b"Penstock-Receipt: " + receipt.encode() + b"\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    connections = running.server._uvicorn.server_state.connections
+    async with asyncio.timeout(10):
+        while connections:  # noqa: ASYNC110  # because uvicorn tells no one
+            await asyncio.sleep(0.02)
+    writer.close()
+    running.server.stop()
+    await running.task
+
+
+async def test_a_stop_finishes_what_is_under_way_and_closes_the_rest(house: House) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+    ingest = house.parts.ingest
+
+    class Slow:
+        async def write(self, *given: Any) -> Any:
+            begun.set()
+            await release.wait()
+            return await ingest.write(*given)
+
+    running = Running(application_of(house, ingest=Slow()), house)
+    idle_reader, idle_writer = await running.connect()
+    reader, writer = await running.connect()
+    writer.write(PUT + AUTH + b"Content-Length: 2\r\n\r\n{}")
+    await begun.wait()
+    running.server.stop()
+    assert await idle_reader.read() == b""
+    release.set()
+    assert only(await reader.read()) == (202, "")
+    await running.task
+    for one in (idle_writer, writer):
+        one.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_stops_the_server_and_not_the_process(
+    house: House, number: signal.Signals
+) -> None:
+    running = Running(application_of(house), house)
+    await running.url
+    os.kill(os.getpid(), number)
+    await asyncio.wait_for(running.task, 10)
+
+
+async def test_a_port_that_is_taken_is_an_error_of_configuration(house: House) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        configuration = house.configuration.model_copy(update={"port": port})
+        server = Server(application_of(house), configuration)
+        with pytest.raises(ConfigurationError, match=f"127.0.0.1, port {port}: Address already"):
+            await server.run(lambda _url: None)
