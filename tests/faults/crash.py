@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -208,17 +209,17 @@ def _integrity(data: Path) -> int:
 
 
 def _make_collection(url: str) -> None:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
     headers = {"Authorization": f"Bearer {Server.KEY}", "Content-Type": "application/json"}
-    connection.request("PUT", "/v1/collections/crash", "{}", headers)
-    assert connection.getresponse().status == 201
+    with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)) as connection:
+        connection.request("PUT", "/v1/collections/crash", "{}", headers)
+        assert connection.getresponse().status == 201
 
 
 def _listed(url: str) -> int:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
     headers = {"Authorization": f"Bearer {Server.KEY}"}
-    connection.request("GET", "/v1/collections/crash/records?page_size=1000", headers=headers)
-    return len(json.loads(connection.getresponse().read())["records"])
+    with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)) as connection:
+        connection.request("GET", "/v1/collections/crash/records?page_size=1000", headers=headers)
+        return len(json.loads(connection.getresponse().read())["records"])
 
 
 def main() -> int:

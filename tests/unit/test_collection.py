@@ -89,7 +89,8 @@ def test_a_field_that_is_no_time_is_refused(value: Any) -> None:
 
 def test_a_record_without_the_field_never_expires() -> None:
     rules = Rules(Settings(ttl=TimeToLive(after="1s", field="data.a.until")))
-    assert [rules.expires_at(value, 0, 0) for value in ({}, {"a": 1}, {"a": {}})] == [None] * 3
+    values: list[dict[str, Any]] = [{}, {"a": 1}, {"a": {}}]
+    assert [rules.expires_at(value, 0, 0) for value in values] == [None] * 3
 
 
 def test_expiry_counts_from_creation_or_from_the_last_change() -> None:

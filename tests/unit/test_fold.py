@@ -18,7 +18,7 @@ from penstock.records.operation import (
     Kind,
     Operation,
 )
-from penstock.records.outcome import Result
+from penstock.records.outcome import Outcome, Result
 from penstock.records.position import Position, position
 from penstock.records.record import Mark, State
 
@@ -266,7 +266,7 @@ def test_how_entries_fall_into_batches_makes_no_difference(
 ) -> None:
     whole = folded(*entries)
     stored: State | None = None
-    outcomes = []
+    outcomes: list[Outcome] = []
     start = 0
     for size in sizes:
         part = entries[start : start + size]

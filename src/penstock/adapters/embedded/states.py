@@ -105,8 +105,7 @@ def read(
     """The rows of these records, in no order."""
     row = _READ.format(marks="marks" if marks else "'[]'", data="data" if data else "NULL")
     sql = (
-        f"SELECT json_group_array({row}) FROM json_each(?) AS asked"
-        f" JOIN {table} ON {table}.id = asked.value"
+        f"SELECT json_group_array({row}) FROM {table} WHERE id IN (SELECT value FROM json_each(?))"
     )
     return _rows(connection, sql, (_encode(list(record_ids)).decode(),))
 

@@ -1,0 +1,21 @@
+"""Fixtures that several kinds of tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import Server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A running server with an empty data directory."""
+    one = Server(tmp_path / "data")
+    one.start()
+    try:
+        yield one
+    finally:
+        one.close()

@@ -1,0 +1,96 @@
+"""A real server process, to be asked, killed and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Final
+
+_START_S: Final = 30
+
+
+class Server:
+    """`penstock serve` on a free port and a data directory that outlives it.
+
+    Its log is `<data>.log`, written on over restarts. Where the test process dies, it dies too.
+    """
+
+    KEY: Final = "test-0123456789abcdef"
+
+    def __init__(self, data: Path, **settings: str) -> None:
+        self.data = data
+        self.log = data.with_name(f"{data.name}.log")
+        self._settings = settings
+        self._process: subprocess.Popen[str] | None = None
+        self.url = ""
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        environment = os.environ | {"PENSTOCK_ADMIN_KEY": self.KEY} | self._settings
+        command = [sys.executable, "-m", "penstock.cli", "serve", "--port", "0"]
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *command, "--data", str(self.data)],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment,
+                text=True,
+            )
+        self.url = self._announced()
+        self._await_ready()
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        assert self._process is not None
+        self._process.kill()
+        self._reap()
+
+    def stop(self) -> None:
+        """SIGTERM; it has to leave by itself, with exit code 0."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        code = self._process.wait(_START_S)
+        self._reap()
+        assert code == 0, f"exit code {code}; see {self.log}:\n{self.log.read_text()[-2000:]}"
+
+    def close(self) -> None:
+        """Make sure that it is gone, however the test went."""
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+
+    def _reap(self) -> None:
+        assert self._process is not None
+        self._process.wait(_START_S)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def _announced(self) -> str:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if "http://" in line:
+                return "http://" + line.split("http://")[1].split()[0].rstrip("/.,")
+        raise AssertionError(f"it did not start; see {self.log}:\n{self.log.read_text()[-2000:]}")
+
+    def _await_ready(self) -> None:
+        until = time.monotonic() + _START_S
+        while True:
+            try:
+                urllib.request.urlopen(f"{self.url}/readyz", timeout=5).close()
+            except (urllib.error.URLError, ConnectionError):
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
