@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.errors import Fault, Malformed
-from penstock.records.document import MAX_DEPTH, MAX_NAMES, decode, encode
+from penstock.records.document import (
+    MAX_DEPTH,
+    MAX_NAMES,
+    decode,
+    encode,
+    suspicious_lines,
+)
 
 JSON = st.recursive(
     st.none()
@@ -149,3 +155,32 @@ def test_a_double_survives_the_canonical_form(number: float) -> None:
     (back,) = msgspec.json.decode(encode(decode(json.dumps([number]).encode())))
     assert back == number
     assert math.copysign(1, back) == math.copysign(1, number)
+
+
+LINES = [
+    b'{"id":"00e12345","data":{"a":1}}',
+    b'{"data":{"a":1e400}}',
+    b'{"data":{"a":"1e400"}}',
+    b'{"data":{"a":1767225600000000000}}',
+    b'{"data":{"a":9999999999999999999}}',
+    b'{"data":' + nested(MAX_DEPTH + 1) + b"}",
+    b'{"data":{"a":"' + b"{" * 100 + b'"}}',
+]
+
+
+def test_lines_are_told_apart_together_as_one_by_one() -> None:
+    def verdict(line: bytes, *, suspicious: bool) -> Any:
+        try:
+            return decode(line, "data", suspicious=suspicious)
+        except Malformed as error:
+            return error.faults
+
+    together = [
+        verdict(line, suspicious=one)
+        for line, one in zip(LINES, suspicious_lines(LINES), strict=True)
+    ]
+    assert together == [verdict(line, suspicious=True) for line in LINES]
+    assert [isinstance(one, dict) for one in together] == [
+        True, False, True, True, False, False, True,
+    ]  # fmt: skip
+    assert suspicious_lines([b'{"data":{"a":1.5,"b":[1,2]}}', b""]) == [False, False]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from penstock.errors import PenstockError
 from penstock.ingest.backlog import Backlog
@@ -11,9 +12,13 @@ from penstock.ingest.lines import Lines
 from penstock.ports.clock import Clock
 from penstock.ports.log import Appended, Log
 from penstock.records.collection import Target
+from penstock.records.document import suspicious_lines
 from penstock.records.operation import Operation
 from penstock.records.position import Position
 from penstock.records.receipt import Receipt, Receipts
+
+_AHEAD: Final = 2
+"""Groups that are read while the first is still on its way to the disk."""
 
 
 class Refusal(NamedTuple):
@@ -79,17 +84,20 @@ class Bulk:
         Args:
             lines: as they arrive, in groups; an error stands for a line that was refused before.
 
-        A group is durable when its results come out. What `lines` raises comes out after the
-        results of all earlier lines; so does `Unavailable` (`backlog_full`).
+        A group is durable when its results come out; the next ones are read meanwhile. What `lines`
+        raises comes out after the results of all earlier lines; so does `Unavailable`
+        (`backlog_full`).
         """
-        async for group in lines:
-            await self._backlog.below(self._pace.lag_s)
-            results, operations, places = self._read(group)
-            if operations:
-                deadline = self._clock.monotonic() + self._pace.append_s
-                answers = await self._log.append(operations, deadline)
-                self._settle(results, places, answers)
-            yield results
+        groups: asyncio.Queue[_Group | None] = asyncio.Queue(_AHEAD)
+        reading = asyncio.create_task(self._take(lines, groups))
+        try:
+            while (group := await groups.get()) is not None:
+                if group.appending is not None:
+                    self._settle(group, await group.appending)
+                yield group.results
+            await reading
+        finally:
+            reading.cancel()
 
     @property
     def summary(self) -> BulkSummary:
@@ -103,42 +111,74 @@ class Bulk:
             )
         return BulkSummary(self._accepted, self._taken - self._accepted, receipt)
 
-    def _read(
-        self, group: Sequence[bytes | PenstockError]
-    ) -> tuple[list[Result], list[Operation], list[int]]:
-        """The results so far, the operations, and where in the results each one's stands."""
-        results: list[Result] = []
-        operations: list[Operation] = []
-        places: list[int] = []
-        operation_of, first = self._lines.operation, self._taken
-        for place, line in enumerate(group):
+    async def _take(
+        self,
+        lines: AsyncIterator[Sequence[bytes | PenstockError]],
+        groups: asyncio.Queue[_Group | None],
+    ) -> None:
+        """Read, and hand over to the log, as fast as the lag and the queue allow."""
+        try:
+            async for arrived in lines:
+                await self._backlog.below(self._pace.lag_s)
+                group = self._read(arrived)
+                if group.operations:
+                    deadline = self._clock.monotonic() + self._pace.append_s
+                    appending = self._log.append(group.operations, deadline)
+                    group.appending = asyncio.ensure_future(appending)
+                await groups.put(group)
+        finally:
+            await groups.put(None)
+
+    def _read(self, lines: Sequence[bytes | PenstockError]) -> _Group:
+        group = _Group()
+        texts = [b"" if isinstance(line, PenstockError) else line for line in lines]
+        operation_of, number = self._lines.operation, self._taken
+        for place, suspicious in enumerate(suspicious_lines(texts)):
             try:
+                line = lines[place]
                 if isinstance(line, PenstockError):
                     raise line
-                operation = operation_of(first + place, line)
+                operation = operation_of(number + place, line, suspicious=suspicious)
             except PenstockError as error:
-                results.append(Refusal(None, error))
+                group.results.append(Refusal(None, error))
             else:
-                operations.append(operation)
-                places.append(place)
-                results.append(operation.record_id)
-        self._taken += len(group)
-        return results, operations, places
+                group.operations.append(operation)
+                group.places.append(place)
+                group.results.append(operation.record_id)
+        self._taken += len(lines)
+        return group
 
-    def _settle(
-        self, results: list[Result], places: Sequence[int], answers: Sequence[Appended]
-    ) -> None:
+    def _settle(self, group: _Group, answers: Sequence[Appended]) -> None:
         """Note what became durable; put refusals where it did not."""
         last = self._last
         refused = 0
-        for place, answer in zip(places, answers, strict=True):
+        for place, answer in zip(group.places, answers, strict=True):
             if isinstance(answer, PenstockError):
-                record_id = results[place]
+                record_id = group.results[place]
                 assert isinstance(record_id, str)
-                results[place] = Refusal(record_id, answer)
+                group.results[place] = Refusal(record_id, answer)
                 refused += 1
             else:
                 last[answer[:8]] = answer
         self._accepted += len(answers) - refused
         for position in last.values():
             self._backlog.appended(position)
+
+
+class _Group:
+    """Lines that arrived together.
+
+    Attributes:
+        results: so far; complete once the appending is settled.
+        operations: of the lines that were good.
+        places: where in the results each operation's stands.
+        appending: the log's answers, in time.
+    """
+
+    __slots__ = ("appending", "operations", "places", "results")
+
+    def __init__(self) -> None:
+        self.results: list[Result] = []
+        self.operations: list[Operation] = []
+        self.places: list[int] = []
+        self.appending: asyncio.Future[list[Appended]] | None = None

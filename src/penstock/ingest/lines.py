@@ -31,12 +31,12 @@ class Lines:
         self._record_bytes = record_bytes
         self._id_prefix = record_ids_of_bulk(operation_id)
 
-    def operation(self, number: int, line: bytes) -> Operation:
-        """The operation on a line (numbered from 0).
+    def operation(self, number: int, line: bytes, *, suspicious: bool) -> Operation:
+        """The operation on a line (numbered from 0); `suspicious` as for `decode`.
 
         Raises `Malformed` and `Invalid`; pointers are into the line.
         """
-        value = decode(line, member="data")
+        value = decode(line, "data", suspicious=suspicious)
         if type(value) is not dict or not value.keys() <= _MEMBERS:
             raise _bad("", f"A line is an object with {', '.join(sorted(_MEMBERS))} at most.")
         record_id = value.get("id")

@@ -8,25 +8,22 @@ from typing import Final
 
 from penstock.errors import Malformed
 
-MAX_RECORD_ID_BYTES: Final = 512
+_MOST_BYTES: Final = 512
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_PLAIN: Final = re.compile(r"[A-Za-z0-9._:@+=,~-]{1,128}").fullmatch
 
 
 def check_record_id(record_id: str) -> str:
     """The id itself, or `Malformed` (`invalid_id`) that says what is wrong with it."""
-    if _PLAIN(record_id):
+    if record_id.isascii() and record_id.isprintable() and 0 < len(record_id) <= _MOST_BYTES:
         return record_id
     if not record_id:
         raise Malformed("invalid_id", "A record id must not be empty.")
     if _CONTROL.search(record_id):
         raise Malformed("invalid_id", "A record id must not have control characters.")
-    if len(record_id.encode()) > MAX_RECORD_ID_BYTES:
-        raise Malformed(
-            "invalid_id", f"A record id must not be longer than {MAX_RECORD_ID_BYTES} bytes."
-        )
+    if len(record_id.encode()) > _MOST_BYTES:
+        raise Malformed("invalid_id", f"A record id must not be longer than {_MOST_BYTES} bytes.")
     return record_id
 
 

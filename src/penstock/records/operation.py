@@ -85,7 +85,7 @@ def own_operation_id(random_bits: int) -> str:
 
 def line_operation_id(bulk: str, line: int) -> str:
     """The operation id of a line (from 0) of a bulk, from that of the bulk."""
-    return f"{bulk}.{line:x}"
+    return f"{bulk}.{line}"
 
 
 def retention_ms(operation_id: str) -> int:

@@ -1,9 +1,10 @@
 """The log in one SQLite file: a row is a batch of entries, a commit is an fsync.
 
-One thread writes. It takes all appends that are waiting, writes them as one row, commits, and
-answers them together; while it waits for the disk, the next ones gather. A row's key is the offset
-of its last entry, declared AUTOINCREMENT: SQLite remembers the largest ever given, so that offsets
-never restart, whatever is trimmed. Offsets begin at 1.
+Appends of one turn of an event loop are handed over together. One thread writes: it takes all that
+are waiting, writes them as one row, commits, and answers them together; while it waits for the
+disk, the next ones gather. A row's key is the offset of its last entry, declared AUTOINCREMENT:
+SQLite remembers the largest ever given, so that offsets never restart, whatever is trimmed. Offsets
+begin at 1.
 
 What a commit that fails means: when the disk is full, the commit record was not written, the
 transaction is rolled back, and the appends are refused. After an I/O error it may have been
@@ -58,11 +59,13 @@ class _Append:
 
     __slots__ = ("deadline", "future", "loop", "operations")
 
-    def __init__(self, operations: Sequence[Operation], deadline: float) -> None:
+    def __init__(
+        self, operations: Sequence[Operation], deadline: float, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.operations = operations
         self.deadline = deadline
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[list[Appended]] = self.loop.create_future()
+        self.loop = loop
+        self.future: asyncio.Future[list[Appended]] = loop.create_future()
 
 
 class _Trim:
@@ -77,6 +80,10 @@ class _Trim:
         self.future: asyncio.Future[int] = self.loop.create_future()
 
 
+_Item = list[_Append] | _Trim | None
+"""What the writer is handed: appends, a trim, or the end."""
+
+
 class EmbeddedLog:
     """`ports.log.Log` on one file, with one partition."""
 
@@ -88,7 +95,8 @@ class EmbeddedLog:
         self._identity = self._prepare(entropy)
         self._readers = Readers(path)
         self._wake = Wake()
-        self._queue: queue.SimpleQueue[_Append | _Trim | None] = queue.SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Append]] = {}
+        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._sound = True
         self._closed = False
         self._last_offset, self._last_time = self._end()
@@ -102,8 +110,14 @@ class EmbeddedLog:
     async def append(self, operations: Sequence[Operation], deadline: float) -> list[Appended]:
         if self._closed:
             return [Unavailable("shutting_down", retry_after=1)] * len(operations)
-        waiting = _Append(operations, deadline)
-        self._queue.put(waiting)
+        loop = asyncio.get_running_loop()
+        waiting = _Append(operations, deadline, loop)
+        gathered = self._gathered.get(loop)
+        if gathered is None:
+            self._gathered[loop] = [waiting]
+            loop.call_soon(self._hand_over, loop)
+        else:
+            gathered.append(waiting)
         return await waiting.future
 
     async def bounds(self) -> Mapping[Partition, Bounds]:
@@ -134,10 +148,16 @@ class EmbeddedLog:
 
     async def close(self) -> None:
         self._closed = True
+        self._hand_over(asyncio.get_running_loop())
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._readers.close()
         self._connection.close()
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        gathered = self._gathered.pop(loop, None)
+        if gathered:
+            self._queue.put(gathered)
 
     def _prepare(self, entropy: Entropy) -> str:
         with transaction(self._connection):
@@ -157,28 +177,30 @@ class EmbeddedLog:
 
     def _work(self) -> None:
         while True:
-            taken = self._take()
-            group = [one for one in taken if isinstance(one, _Append) and self._is_due(one)]
+            waiting, item = self._take()
+            group = [one for one in waiting if self._is_due(one)]
             if group:
                 self._commit(group)
-            for item in taken:
-                if isinstance(item, _Trim):
-                    _answer([(item.loop, item.future, self._trim(item))])
-            if None in taken:
+            if isinstance(item, _Trim):
+                _answer([(item.loop, item.future, self._trim(item))])
+            elif item is None:
                 return
 
-    def _take(self) -> list[_Append | _Trim | None]:
-        """What is waiting, at least one; as much as one commit should carry."""
-        taken = [self._queue.get()]
+    def _take(self) -> tuple[list[_Append], _Item]:
+        """The appends that are waiting, as many as one commit should carry, and what came last."""
+        waiting: list[_Append] = []
         size = 0
-        while size < _GROUP_OPERATIONS:
+        while True:
             try:
-                item = self._queue.get_nowait()
+                item = self._queue.get(block=not waiting)
             except queue.Empty:
-                break
-            taken.append(item)
-            size += len(item.operations) if isinstance(item, _Append) else 0
-        return taken
+                return waiting, []
+            if not isinstance(item, list):
+                return waiting, item
+            waiting.extend(item)
+            size += sum(len(one.operations) for one in item)
+            if size >= _GROUP_OPERATIONS:
+                return waiting, []
 
     def _is_due(self, waiting: _Append) -> bool:
         """Whether it is still wanted; if not, it is answered, and never written."""
