@@ -216,6 +216,29 @@ async def test_a_bulk_whose_client_is_gone_leaves_nothing_running(
     assert bounds.end - bounds.start == 1
 
 
+async def test_a_stop_that_waits_no_longer_ends_a_bulk_with_its_last_line(
+    tmp_path: Path,
+) -> None:
+    patient = House(tmp_path, idle_ms=60_000)
+    await patient.start()
+    await patient.collection("c")
+    client = Client(application_of(patient))
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(
+        client("POST", f"{RECORDS}:bulk", [b'{"data":{}}\n'], [LINES], silent=True)
+    )
+    (partition,) = await patient.engines.log.bounds()
+    async with asyncio.timeout(10):
+        while (await patient.engines.log.bounds())[partition].end < 2:  # noqa: ASYNC110  # a log tells no one
+            await asyncio.sleep(0.01)
+    task.cancel()
+    reply = await task
+    assert [one.get("status", one.get("done")) for one in reply.lines] == ["durable", False]
+    assert reply.lines[-1]["problem"]["code"] == "shutting_down"
+    assert asyncio.all_tasks() <= before
+    await patient.stop()
+
+
 async def test_a_bulk_that_is_bad_from_the_start_is_an_ordinary_problem(client: Client) -> None:
     for headers, status in (
         ([JSON], 415),

@@ -50,12 +50,8 @@ async def _results(
     try:
         async with aclosing(lines), aclosing(bulk.run(lines)) as run:
             async for group in run:
-                if group:
-                    yield rendered(group, index)
-                    index += len(group)
-                else:
-                    # A long line, or one that a bomb unfolds into: others are to be served too.
-                    await asyncio.sleep(0)
+                yield rendered(group, index)
+                index += len(group)
     except (Exception, asyncio.CancelledError) as error:
         if not index or isinstance(error, ClientGone):
             raise

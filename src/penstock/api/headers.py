@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from penstock.errors import Malformed
@@ -29,13 +29,12 @@ class Conditions(NamedTuple):
 NO_CONDITIONS: Final = Conditions(None, if_absent=False)
 
 
-def scan(raw: Iterable[tuple[bytes, bytes]]) -> HeaderMap:
+def scan(raw: Sequence[tuple[bytes, bytes]]) -> HeaderMap:
     """The headers by lower-case name; repeated ones joined by a comma (RFC 9110, section 5.3)."""
-    pairs = list(raw)
-    headers = dict(pairs)
-    if len(headers) != len(pairs):
+    headers = dict(raw)
+    if len(headers) != len(raw):
         headers = {}
-        for name, value in pairs:
+        for name, value in raw:
             headers[name] = headers[name] + b", " + value if name in headers else value
     return headers
 

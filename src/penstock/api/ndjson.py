@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Final
@@ -82,18 +83,15 @@ class LineSplitter:
 async def groups(
     pieces: AsyncGenerator[bytes, None], splitter: LineSplitter
 ) -> AsyncGenerator[list[Line], None]:
-    """The lines of a stream, as they arrive. A piece without a line's end is an empty group.
-
-    Empty groups are passed on so that whoever reads a body of one endless line lets others run.
-    """
+    """The lines of a stream, as they arrive; no group is empty."""
     async with aclosing(pieces):
         async for piece in pieces:
             lines = splitter.feed(piece)
-            if len(lines) <= MOST_LINES:
-                yield lines
-            else:
-                for start in range(0, len(lines), MOST_LINES):
-                    yield lines[start : start + MOST_LINES]
+            for start in range(0, len(lines), MOST_LINES):
+                yield lines[start : start + MOST_LINES]
+            if not lines:
+                # An endless line, such as a bomb unfolds into: others are to be served too.
+                await asyncio.sleep(0)
     last = splitter.finish()
     if last:
         yield last

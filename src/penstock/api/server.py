@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn on httptools, in the event loop that runs, with our own protocol."""
+"""The HTTP server: uvicorn accepts, drains and stops, in the event loop that runs, on httptools."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from typing import Any, Final, cast
 import uvicorn
 
 from penstock.api.app import Application
-from penstock.api.protocol import Protocol
+from penstock.api.connection import Connection
 from penstock.config import Configuration
 from penstock.errors import ConfigurationError
 
 _BACKLOG: Final = 2048
-_KEEP_ALIVE_S: Final = 75
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 Announce = Callable[[str], None]
@@ -31,10 +30,10 @@ class Server:
     def __init__(self, application: Application, configuration: Configuration) -> None:
         self._host = configuration.host
         self._port = configuration.port
-        protocol = partial(Protocol, application.refuse, configuration.idle_ms / 1000)
+        connection = partial(Connection, application, configuration.idle_ms / 1000)
         self._config = uvicorn.Config(
             cast("Any", application),
-            http=cast("type[asyncio.Protocol]", protocol),
+            http=cast("type[asyncio.Protocol]", connection),
             loop="none",
             ws="none",
             lifespan="off",
@@ -44,7 +43,6 @@ class Server:
             proxy_headers=False,
             server_header=False,
             backlog=_BACKLOG,
-            timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=cast("int", configuration.drain_ms / 1000),
         )
         self._uvicorn = _Uvicorn(self._config)

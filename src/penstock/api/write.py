@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
@@ -24,11 +23,9 @@ from penstock.records.operation import Kind
 from penstock.records.outcome import Result
 from penstock.telemetry.logs import logger
 
-_MEDIA: Final[Mapping[Kind, frozenset[bytes]]] = {
-    Kind.CREATE: frozenset(one.encode() for one in JSON_TYPES),
-    Kind.PUT: frozenset(one.encode() for one in JSON_TYPES),
-    Kind.PATCH: frozenset(one.encode() for one in PATCH_TYPES),
-}
+_JSON_MEDIA: Final = frozenset(one.encode() for one in JSON_TYPES)
+_PATCH_MEDIA: Final = frozenset(one.encode() for one in PATCH_TYPES)
+_NO_BODY: Final[frozenset[bytes]] = frozenset()
 _APPLIED_PREFERENCE: Final[Header] = (b"preference-applied", b"wait")
 
 _log = logger("api")
@@ -37,37 +34,41 @@ _encode = msgspec.json.Encoder().encode
 
 async def create(services: Services, request: Request) -> Response:
     """Create a record with an id of our making."""
-    return await _write(services, request, Kind.CREATE, None)
+    return await _write(services, request, Kind.CREATE, None, _JSON_MEDIA)
 
 
 async def put(services: Services, request: Request) -> Response:
     """Create or replace a record."""
-    return await _write(services, request, Kind.PUT, request.record_id)
+    return await _write(services, request, Kind.PUT, request.record_id, _JSON_MEDIA)
 
 
 async def patch(services: Services, request: Request) -> Response:
     """Change a record by a merge patch."""
-    return await _write(services, request, Kind.PATCH, request.record_id)
+    return await _write(services, request, Kind.PATCH, request.record_id, _PATCH_MEDIA)
 
 
 async def delete(services: Services, request: Request) -> Response:
     """Delete a record."""
-    return await _write(services, request, Kind.DELETE, request.record_id)
+    return await _write(services, request, Kind.DELETE, request.record_id, _NO_BODY)
 
 
 async def _write(
-    services: Services, request: Request, kind: Kind, given_id: str | None
+    services: Services,
+    request: Request,
+    kind: Kind,
+    given_id: str | None,
+    media: frozenset[bytes],
 ) -> Response:
     wait_s = _wait(request)
     key = headers.idempotency_key(request.headers)
     conditions = headers.conditions(request.headers)
     _check_conditions(kind, conditions)
     target = await services.access.target(request.principal, request.collection)
-    if kind is Kind.DELETE:
+    if media:
+        data = await body.whole(request, media, services.configuration.max_body_bytes)
+    else:
         body.refuse_body(request.headers)
         data = b""
-    else:
-        data = await body.whole(request, _MEDIA[kind], services.configuration.max_body_bytes)
     write = Write(kind, given_id, data, key, conditions.if_match, conditions.if_absent)
     # Past this line, only the log knows whether the write was appended.
     request.guard.late = OutcomeUnknown

@@ -73,6 +73,7 @@ class Bulk:
         self._lines = lines
         self._pace = pace
         self._taken = 0
+        self._answered = 0
         self._accepted = 0
         self._last: dict[str, Position] = {}
 
@@ -94,10 +95,15 @@ class Bulk:
             while (group := await groups.get()) is not None:
                 if group.appending is not None:
                     self._settle(group, await group.appending)
+                self._answered += len(group.results)
                 yield group.results
             await reading
         finally:
             reading.cancel()
+            while not groups.empty():
+                # Room for its last word, which nobody will hear.
+                groups.get_nowait()
+            await asyncio.gather(reading, return_exceptions=True)
 
     @property
     def summary(self) -> BulkSummary:
@@ -109,7 +115,7 @@ class Bulk:
             receipt = self._receipts.sign(
                 Receipt(self._target.tenant, collection.id, "", "", positions, now)
             )
-        return BulkSummary(self._accepted, self._taken - self._accepted, receipt)
+        return BulkSummary(self._accepted, self._answered - self._accepted, receipt)
 
     async def _take(
         self,

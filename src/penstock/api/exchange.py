@@ -1,0 +1,200 @@
+"""One request and its answer on a connection: ASGI's `receive` and `send`."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+import httptools
+
+from penstock.api.asgi import Message, Scope
+from penstock.api.response import Headers
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE: Final = (b"connection", b"close")
+_CHUNKED: Final = (b"transfer-encoding", b"chunked")
+_LAST_CHUNK: Final = b"0\r\n\r\n"
+_BODILESS: Final = frozenset((204, 304))
+_MOST_WAITING: Final = 64 * 1024
+"""Bytes of a body that wait to be received, above which no more are read from the socket."""
+
+_STATUS_LINES: Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+
+
+class Wire(Protocol):
+    """What an exchange needs of its connection."""
+
+    @property
+    def date(self) -> Headers:
+        """The Date header of now."""
+        ...
+
+    def write(self, data: bytes) -> None: ...
+
+    async def drained(self) -> None:
+        """Wait while the client reads too slowly."""
+        ...
+
+    def hold(self) -> None:
+        """Read no more for the moment."""
+        ...
+
+    def go_on(self) -> None:
+        """Read again."""
+        ...
+
+    def answered(self, exchange: Exchange) -> None:
+        """The answer is complete."""
+        ...
+
+
+def head(status: int, headers: Headers) -> bytes:
+    """The status line and the headers. Both are ours, so nothing in them needs to be escaped."""
+    lines = [b"%b: %b\r\n" % header for header in headers]
+    return b"%b%b\r\n" % (_STATUS_LINES[status], b"".join(lines))
+
+
+def scope_of(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> Scope:
+    """ASGI's description of a request, with the members that we use.
+
+    Raises an exception for a target that is neither a path nor a URL (RFC 9112, section 3.2).
+    """
+    if not target.isascii():
+        raise ValueError("the target is not ASCII")
+    if not target.startswith(b"/") or b"#" in target:
+        url = httptools.parse_url(target)
+        target = (url.path or b"/") + (b"?" + url.query if url.query else b"")
+    path, _, query = target.partition(b"?")
+    return {
+        "type": "http",
+        "method": method.decode("ascii"),
+        "raw_path": path,
+        "query_string": query,
+        "headers": headers,
+    }
+
+
+class Exchange:
+    """A request that arrives, and the answer to it.
+
+    Attributes:
+        scope: of the request; see `scope_of`.
+        keep_alive: whether the connection may go on after it.
+        whole: whether all of the request has arrived.
+        started, finished: whether its answer has begun, and is complete.
+        gone: whether there is no one to answer any more.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_expects",
+        "_head",
+        "_pieces",
+        "_plain",
+        "_waiter",
+        "_waiting",
+        "_wire",
+        "finished",
+        "gone",
+        "keep_alive",
+        "scope",
+        "started",
+        "whole",
+    )
+
+    def __init__(
+        self, wire: Wire, scope: Scope, *, keep_alive: bool, plain: bool, expects: bool
+    ) -> None:
+        """See the class; `plain`: HTTP/1.0; `expects`: the body comes only when asked for."""
+        self._wire = wire
+        self.scope = scope
+        self.keep_alive = keep_alive
+        self._plain = plain
+        self._expects = expects
+        self.whole = self.started = self.finished = self.gone = False
+        self._pieces: list[bytes] = []
+        self._waiting = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._head = b""
+        self._chunked = False
+
+    def feed(self, body: bytes) -> None:
+        """More of the body has arrived. After the answer, it interests no one."""
+        if not self.finished:
+            self._pieces.append(body)
+            self._waiting += len(body)
+            if self._waiting > _MOST_WAITING:
+                self._wire.hold()
+            self._wake()
+
+    def complete(self) -> None:
+        """All of the body has arrived."""
+        self.whole = True
+        self._wake()
+
+    def abandon(self) -> None:
+        """There is no one to answer any more."""
+        self.gone = True
+        self._wake()
+
+    async def receive(self) -> Message:
+        if not (self._pieces or self.whole or self.gone):
+            await self._more()
+        if self.gone or self.finished:
+            return {"type": "http.disconnect"}
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._pieces = []
+        self._waiting = 0
+        return {"type": "http.request", "body": body, "more_body": not self.whole}
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self._begin(message["status"], message["headers"])
+            return
+        await self._wire.drained()
+        if self.gone:
+            return
+        body, more = message["body"], message.get("more_body", False)
+        if self._chunked:
+            body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            if not more:
+                body += _LAST_CHUNK
+        self._wire.write(self._head + body)
+        self._head = b""
+        if not more:
+            self.finished = True
+            self._wire.answered(self)
+
+    def _begin(self, status: int, headers: Headers) -> None:
+        """The head waits for the first of the body: they leave together."""
+        self.started = True
+        names = [name for name, _ in headers]
+        if b"connection" in names:
+            self.keep_alive = False
+        elif not self.keep_alive:
+            headers = (*headers, _CLOSE)
+        if b"content-length" not in names and status not in _BODILESS:
+            # To HTTP/1.0, an answer without a length ends where the connection does.
+            self._chunked = not self._plain
+            if self._chunked:
+                headers = (*headers, _CHUNKED)
+        self._head = head(status, (*self._wire.date, *headers))
+
+    async def _more(self) -> None:
+        if self._expects and not self.started:
+            self._expects = False
+            self._wire.write(CONTINUE)
+        self._wire.go_on()
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
