@@ -18,7 +18,7 @@ class Access:
     def __init__(self, keys: Keys, catalog: Catalog, clock: Clock) -> None:
         self._catalog = catalog
         self._clock = clock
-        self._targets: dict[tuple[str, int], Target] = {}
+        self._targets: dict[str, Target] = {}
         self.authenticate = keys.authenticate
 
     async def target(self, principal: Principal, name: str) -> Target:
@@ -29,10 +29,10 @@ class Access:
         collection = await self._catalog.get(principal.tenant, check_collection_name(name))
         if collection is None:
             raise NotFound("collection_not_found")
-        known = self._targets.get((collection.id, collection.revision))
-        if known is None:
+        known = self._targets.get(collection.id)
+        if known is None or known.collection.revision != collection.revision:
             known = Target(collection.tenant, collection, Rules(collection.settings))
-            self._targets[collection.id, collection.revision] = known
+            self._targets[collection.id] = known
         return known
 
     async def put_collection(

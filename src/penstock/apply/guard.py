@@ -8,6 +8,16 @@ from penstock.ports.store import Applied
 from penstock.records.position import Partition, parse
 
 
+def verify_start(partition: Partition, bounds: Bounds | None) -> None:
+    """Raise `LogDiverged` where an empty store cannot be built from what the log still holds."""
+    if bounds is not None and bounds.start > 0:
+        raise LogDiverged(
+            f"Partition {partition.number} of generation {partition.generation}: the store has "
+            f"applied nothing, but the log begins at offset {bounds.start} by now. Was the store "
+            "deleted? Restore it from a backup; what came since is applied again."
+        )
+
+
 async def verify(log: Log, partition: Partition, applied: Applied, bounds: Bounds | None) -> None:
     """Raise `LogDiverged`, with a sentence for the operator, where going on would lose writes.
 

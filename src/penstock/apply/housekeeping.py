@@ -15,6 +15,7 @@ from penstock.records.position import Partition, Position, position, reaches
 from penstock.telemetry.logs import logger
 
 _EVERY_MS: Final = 10_000
+_SETTLE_EVERY_MS: Final = 60_000
 _GRACE_MS: Final = 15_000
 """How long after a drop any process may still take the collection for there."""
 
@@ -22,7 +23,7 @@ _log = logger("housekeeping")
 
 
 class Housekeeping:
-    """Runs in the worker, between slices, every ten seconds."""
+    """Runs between slices: a little every ten seconds, and on as long as there is more."""
 
     def __init__(
         self, log: Log, store: Store, catalog: Catalog, clock: Clock, log_retention_ms: int
@@ -33,10 +34,9 @@ class Housekeeping:
         self._clock = clock
         self._retention_ms = log_retention_ms
         self._next = 0
+        self._next_settling = 0
+        self._settled: list[Position] = []
         self._drops: dict[str, Mapping[Partition, Bounds]] = {}
-
-    def due(self) -> bool:
-        return self._clock.now() >= self._next
 
     async def run(self) -> None:
         """Do what is due; what fails for the moment is left for the next time."""
@@ -45,11 +45,13 @@ class Housekeeping:
             return
         self._next = now + _EVERY_MS
         try:
-            await self._store.sweep(now, now - CLIENT_RETENTION_MS)
+            gone = await self._store.sweep(now, now - CLIENT_RETENTION_MS)
             await self._remove_dropped(now)
-            await self._trim(now)
+            gone += await self._trim(now)
         except Unavailable as error:
             _log.warning("housekeeping_put_off", reason=str(error))
+        else:
+            self._next = now if gone else self._next
 
     async def _remove_dropped(self, now: int) -> None:
         """Remove a dropped collection's records once no entry for it can come any more.
@@ -78,11 +80,11 @@ class Housekeeping:
             for part, bounds in ends.items()
         )
 
-    async def _trim(self, now: int) -> None:
+    async def _trim(self, now: int) -> int:
         """Entries go when they are old, applied, and the applying would survive the machine."""
-        applied: list[Position] = [one.position for one in (await self._store.applied()).values()]
-        if not applied:
-            return
-        await self._store.settle()
-        for reached in applied:
-            await self._log.trim(reached, now - self._retention_ms)
+        if now >= self._next_settling:
+            self._next_settling = now + _SETTLE_EVERY_MS
+            applied = await self._store.applied()
+            await self._store.settle()
+            self._settled = [one.position for one in applied.values()]
+        return sum([await self._log.trim(one, now - self._retention_ms) for one in self._settled])

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from penstock.apply.guard import verify
+from penstock.apply.guard import verify, verify_start
 from penstock.apply.housekeeping import Housekeeping
 from penstock.apply.persist import Persist
 from penstock.apply.refresh import Refresh
@@ -66,8 +66,7 @@ class Worker:
             if not await self._apply(slice_, stop):
                 return
             await consumer.commit({slice_.partition: slice_.entries[-1].position})
-        if not slices or self._housekeeping.due():
-            await self._housekeeping.run()
+        await self._housekeeping.run()
 
     async def _apply(self, slice_: Slice, stop: asyncio.Event) -> bool:
         """Apply until it succeeds; False where the stop came first."""
@@ -91,7 +90,9 @@ class Worker:
         start: dict[Partition, Position | None] = {}
         for partition in partitions:
             known = applied.get(partition)
-            if known is not None:
+            if known is None:
+                verify_start(partition, bounds.get(partition))
+            else:
                 await verify(self._log, partition, known, bounds.get(partition))
             start[partition] = None if known is None else known.position
         _log.info("assigned", partitions=len(start), log=self._log.identity)

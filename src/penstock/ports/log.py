@@ -11,7 +11,10 @@ from penstock.records.position import Partition, Position
 
 
 class Bounds(NamedTuple):
-    """What a partition holds: offsets from `start` up to, not including, `end`."""
+    """What a partition holds: offsets from `start` up to, not including, `end`.
+
+    The first offset ever given is 0, so a `start` above it tells that entries were removed.
+    """
 
     start: int
     end: int

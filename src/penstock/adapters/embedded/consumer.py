@@ -52,12 +52,12 @@ class EmbeddedConsumer:
         self._wake = wake
         self._assign = assign
         self._news: asyncio.Event | None = None
-        self._offset = 0
+        self._offset = -1
 
     async def poll(self, limit: int, wait_s: float) -> list[Slice]:
         if self._news is None:
             start = (await self._assign([self._partition]))[self._partition]
-            self._offset = 0 if start is None else parse(start).offset
+            self._offset = -1 if start is None else parse(start).offset
             self._news = self._wake.subscribe()
         self._news.clear()
         entries = self._read(limit)
@@ -89,12 +89,9 @@ class EmbeddedConsumer:
                     break
         except apsw.Error as error:
             raise Unavailable("log_unavailable", internal=str(error)) from error
-        if entries and self._offset and entries[0].position <= self._place(self._offset):
-            # The store stopped within a batch: what it has applied of it is not read again.
-            entries = [one for one in entries if one.position > self._place(self._offset)]
-        if entries:
-            self._offset = parse(entries[-1].position).offset
-        return entries
-
-    def _place(self, offset: int) -> Position:
-        return Position(self._prefix + f"{offset:016x}")
+        if not entries:
+            return entries
+        # A store that stopped within a batch does not get what it has applied of it again.
+        surplus = self._offset + 1 - parse(entries[0].position).offset
+        self._offset = parse(entries[-1].position).offset
+        return entries[max(surplus, 0) :]

@@ -3,8 +3,7 @@
 Appends of one turn of an event loop are handed over together. One thread writes: it takes all that
 are waiting, writes them as one row, commits, and answers them together; while it waits for the
 disk, the next ones gather. A row's key is the offset of its last entry, declared AUTOINCREMENT:
-SQLite remembers the largest ever given, so that offsets never restart, whatever is trimmed. Offsets
-begin at 1.
+SQLite remembers the largest ever given, so that offsets never restart, whatever is trimmed.
 
 What a commit that fails means: when the disk is full, the commit record was not written, the
 transaction is rolled back, and the appends are refused. After an I/O error it may have been
@@ -171,7 +170,7 @@ class EmbeddedLog:
         """The largest offset ever given, and the time of the last batch."""
         given = query(self._connection, "SELECT seq FROM sqlite_sequence WHERE name = 'batches'")
         last = query(self._connection, "SELECT time FROM batches ORDER BY last_offset DESC LIMIT 1")
-        return (given[0][0] if given else 0), (last[0][0] if last else 0)
+        return (given[0][0] if given else -1), (last[0][0] if last else 0)
 
     # What follows runs on the writer's thread.
 
