@@ -17,6 +17,10 @@ from penstock.records.position import Partition, Position
 from penstock.telemetry.logs import logger
 
 _IDLE_S: Final = 0.25
+_FEW: Final = 16
+_GATHER_S: Final = 0.02
+"""How long a slice that is neither nearly empty nor large waits for more: a transaction of 300
+entries costs half as much an entry as one of 60. A lone write is applied at once."""
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 5.0
 
@@ -66,6 +70,8 @@ class Worker:
             if not await self._apply(slice_, stop):
                 return
             await consumer.commit({slice_.partition: slice_.entries[-1].position})
+        if _FEW < sum(len(slice_.entries) for slice_ in slices) < self._batch_entries // 4:
+            await _pause(stop, _GATHER_S)
         await self._housekeeping.run()
 
     async def _apply(self, slice_: Slice, stop: asyncio.Event) -> bool:
