@@ -6,6 +6,7 @@ import itertools
 import json
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -121,6 +122,12 @@ def test_preconditions_hold_or_the_write_has_no_effect(ask: Caller, records: str
     for method, body in (("PUT", b"{}"), ("PATCH", b"{}"), ("DELETE", None)):
         late = ask(method, target, body, {**JSON, "If-Match": first.headers["etag"]})
         assert (late.status, late.code) == (412, "precondition_failed")
+    both = {"If-Match": "*", "If-None-Match": "*"}
+    assert (
+        ask.put(target, {}, **both).status
+        == ask.put(f"{records}/b?ack=applied", {}, **both).status
+        == 412
+    )
     assert data_of(ask("GET", f"{records}/a")) == {"n": 3}
 
 
@@ -283,10 +290,8 @@ def test_health_and_documents_need_no_key(ask: Caller) -> None:
     assert page.headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_stop_under_way_leaves_nothing_half_done(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    server = Server(tmp_path_factory.mktemp("stop") / "data")
+def test_a_durable_write_outlives_a_stop(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data")
     server.start()
     ask = Caller(server)
     ask.put("/v1/collections/c", {})

@@ -67,6 +67,7 @@ def test_what_is_no_idempotency_key_is_refused(given: bytes) -> None:
         ({b"if-match": ETAG}, Conditions(VERSION, if_absent=False)),
         ({b"if-match": b"*"}, Conditions("*", if_absent=False)),
         ({b"if-none-match": b"*"}, Conditions(None, if_absent=True)),
+        ({b"if-none-match": b"*", b"if-match": b"*"}, Conditions("*", if_absent=True)),
     ],
 )
 def test_the_preconditions_of_a_write(headers: dict[bytes, bytes], meant: Conditions) -> None:
@@ -81,7 +82,7 @@ def test_the_preconditions_of_a_write(headers: dict[bytes, bytes], meant: Condit
         {b"if-match": VERSION.encode()},
         {b"if-match": b'""'},
         {b"if-none-match": ETAG},
-        {b"if-none-match": b"*", b"if-match": ETAG},
+        {b"if-none-match": b"*", b"if-match": VERSION.encode()},
     ],
 )
 def test_preconditions_that_a_write_cannot_mean_are_refused(headers: dict[bytes, bytes]) -> None:

@@ -71,18 +71,9 @@ def conditions(headers: HeaderMap) -> Conditions:
     match, none_match = headers.get(b"if-match"), headers.get(b"if-none-match")
     if match is None and none_match is None:
         return NO_CONDITIONS
-    if none_match is not None:
-        if none_match != b"*" or match is not None:
-            detail = "A write takes one strong ETag in If-Match, or If-None-Match: *."
-            raise Malformed("invalid_header", detail)
-        return Conditions(None, if_absent=True)
-    assert match is not None
-    if match == b"*":
-        return Conditions("*", if_absent=False)
-    tag = _STRONG_TAG(match)
-    if not tag:
-        raise Malformed("invalid_header", 'If-Match is one strong ETag ("…"), or *.')
-    return Conditions(tag[1].decode(), if_absent=False)
+    if none_match not in (None, b"*"):
+        raise Malformed("invalid_header", "If-None-Match of a write is * only.")
+    return Conditions(None if match is None else _match(match), none_match is not None)
 
 
 def none_match(headers: HeaderMap, etag: bytes) -> bool:
@@ -119,3 +110,12 @@ def wait_seconds(headers: HeaderMap) -> float | None:
         if found:
             return float("inf") if found[1] is None else float(found[1])
     return None
+
+
+def _match(given: bytes) -> str:
+    if given == b"*":
+        return "*"
+    tag = _STRONG_TAG(given)
+    if not tag:
+        raise Malformed("invalid_header", 'If-Match is one strong ETag ("…"), or *.')
+    return tag[1].decode()

@@ -6,13 +6,16 @@ the cache hold; `Record` only describes it.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NewType
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from penstock.records.collection import CachePolicy, Collection, TimeToLive
 from penstock.records.record import timestamp
+
+RecordData = NewType("RecordData", dict[str, Any])
+"""What a client puts as a record or patch: `Data` in the OpenAPI document."""
 
 
 class Pointed(msgspec.Struct, frozen=True):
@@ -42,7 +45,7 @@ class Record(msgspec.Struct, frozen=True):
     version: str
     created_at: str
     updated_at: str
-    data: dict[str, Any]
+    data: RecordData
 
 
 class Durable(msgspec.Struct, frozen=True):
@@ -128,7 +131,7 @@ class BulkLine(msgspec.Struct, frozen=True):
 
     op: Literal["create", "put", "patch", "delete"] | UnsetType = UNSET
     id: str | UnsetType = UNSET
-    data: dict[str, Any] | UnsetType = UNSET
+    data: RecordData | UnsetType = UNSET
     idempotency_key: str | UnsetType = UNSET
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from penstock import __version__
 from penstock.api import parameters, problem
-from penstock.api.messages import Problem
+from penstock.api.messages import Problem, RecordData
 from penstock.api.response import JSON, Response
 from penstock.api.route import LINE_TYPES, Body, Parameter, Reply, Route
 from penstock.errors import CODES
@@ -43,6 +43,29 @@ _OF_PLACE: Final = {
     "id": ("invalid_id",),
     "receipt": ("invalid_receipt",),
 }
+_DATA: Final = {"$ref": "#/components/schemas/Data"}
+_VALUE: Final = {"$ref": "#/components/schemas/Value"}
+_USERS: Final[Json] = {
+    "Data": {
+        "title": "Data",
+        "description": "What a record holds: any JSON object, of at most 64 levels and 10,000 "
+        "names in all.",
+        "type": "object",
+        "propertyNames": {"pattern": r"^[^\u0000]*$"},
+        "additionalProperties": _VALUE,
+    },
+    "Value": {
+        "title": "Value",
+        "description": "A JSON value. Integers are signed 64-bit, other numbers doubles.",
+        "anyOf": [
+            {"type": ["null", "boolean", "string"]},
+            {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
+            {"type": "number"},
+            {"type": "array", "items": _VALUE},
+            _DATA,
+        ],
+    },
+}
 _DURATION: Final = {"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$"}
 _REFINED: Final[dict[tuple[str, str], Json]] = {
     ("TimeToLive", "after"): {**_DURATION, "examples": ["30d"]},
@@ -53,7 +76,7 @@ _REFINED: Final[dict[tuple[str, str], Json]] = {
     },
     ("CachePolicy", "ttl"): {**_DURATION, "default": "30s"},
     ("Settings", "schema"): {
-        "type": ["object", "boolean"],
+        "anyOf": [{"type": "boolean"}, _DATA],
         "description": "JSON Schema 2020-12, at most 64 KiB, without references to elsewhere.",
     },
     ("GetRecords", "ids"): {
@@ -62,6 +85,8 @@ _REFINED: Final[dict[tuple[str, str], Json]] = {
         "minItems": 1,
         "maxItems": 1000,
     },
+    ("Record", "data"): _DATA,
+    ("BulkLine", "data"): _DATA,
     ("Problem", "code"): {"type": "string", "enum": sorted(CODES)},
 }
 """What the types of the house cannot say of themselves without depending on the API."""
@@ -87,7 +112,8 @@ def document(routes: Sequence[Route]) -> Json:
         component["description"] = inspect.cleandoc(component["description"])
     for (name, member), refined in _REFINED.items():
         components[name]["properties"][member] = refined
-    schema_of = dict(zip(types, schemas, strict=True))
+    components.update(_USERS)
+    schema_of = dict(zip(types, schemas, strict=True)) | {RecordData: _DATA}
     paths: Json = {}
     for route in routes:
         paths.setdefault(route.pattern, {})[route.method.lower()] = _operation(route, schema_of)
@@ -177,7 +203,6 @@ def _body(body: Body, schema_of: dict[Any, Json]) -> Json:
     content: Json = {"schema": schema_of[body.type], "example": body.example}
     if body.media == LINE_TYPES:
         content = {
-            "schema": {"type": "string"},
             "x-line-schema": schema_of[body.type],
             "example": json.dumps(body.example) + "\n",
         }
@@ -207,7 +232,7 @@ def _reply(reply: Reply, schema_of: dict[Any, Json]) -> Json:
     described: Json = {"description": reply.description}
     if isinstance(reply.type, tuple):
         lines = {"anyOf": [schema_of[one] for one in reply.type]}
-        described["content"] = {reply.media: {"schema": {"type": "string"}, "x-line-schema": lines}}
+        described["content"] = {reply.media: {"x-line-schema": lines}}
     elif reply.type is not None:
         described["content"] = {reply.media: {"schema": schema_of[reply.type]}}
     if reply.headers:

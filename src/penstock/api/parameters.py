@@ -13,8 +13,11 @@ ID_SCHEMA: Final[dict[str, Any]] = {
     "maxLength": 512,
     "pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$",
 }
-SEALED_SCHEMA: Final[dict[str, Any]] = {"type": "string", "pattern": "^[A-Za-z0-9_-]{22,}$"}
-ETAG_SCHEMA: Final[dict[str, Any]] = {"type": "string", "pattern": r'^(\*|"[0-9a-f]{24}")$'}
+RECEIPT_SCHEMA: Final[dict[str, Any]] = {"type": "string", "format": "penstock-receipt"}
+TOKEN_SCHEMA: Final[dict[str, Any]] = {"type": "string", "format": "penstock-page-token"}
+ETAG_SCHEMA: Final[dict[str, Any]] = {
+    "anyOf": [{"const": "*"}, {"type": "string", "pattern": '^"[0-9a-f]{24}"$'}]
+}
 
 PATH: Final = {
     one.name: one
@@ -27,7 +30,7 @@ PATH: Final = {
             "The record's id: UTF-8 of at most 512 bytes without control characters, "
             "percent-encoded; a slash in it is `%2F`.",
         ),
-        Parameter("receipt", "path", SEALED_SCHEMA, "A receipt, as a write returned it."),
+        Parameter("receipt", "path", RECEIPT_SCHEMA, "A receipt, as a write returned it."),
     )
 }
 PAGE_SIZE: Final = Parameter(
@@ -37,7 +40,7 @@ PAGE_SIZE: Final = Parameter(
     "Records on the page, at most.",
 )
 PAGE_TOKEN: Final = Parameter(
-    "page_token", "query", SEALED_SCHEMA, "The `next_page_token` of the page before."
+    "page_token", "query", TOKEN_SCHEMA, "The `next_page_token` of the page before."
 )
 ACK: Final = Parameter(
     "ack",
@@ -73,7 +76,7 @@ IF_NONE_MATCH: Final = Parameter(
 PRESENTED: Final = Parameter(
     "Penstock-Receipt",
     "header",
-    {"type": "string", "pattern": "^[A-Za-z0-9_-]{22,}( *, *[A-Za-z0-9_-]{22,})*$"},
+    RECEIPT_SCHEMA,
     "Receipts, comma-separated: the answer reflects those writes.",
 )
 FRESH: Final = Parameter(

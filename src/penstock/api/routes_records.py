@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from penstock.api import bulk, read, write
 from penstock.api import parameters as p
@@ -17,6 +17,7 @@ from penstock.api.messages import (
     LineDurable,
     LineRefused,
     Record,
+    RecordData,
     RecordPage,
 )
 from penstock.api.route import (
@@ -57,8 +58,9 @@ _CREATED: Final = Reply(
     Applied,
     headers=("Penstock-Receipt", "ETag"),
 )
-_DATA: Final = dict[str, Any]
-_RECORD_BODY: Final = Body(JSON_TYPES, _DATA, "The record's data.", {"site": "A", "level": 3.5})
+_RECORD_BODY: Final = Body(
+    JSON_TYPES, RecordData, "The record's data.", {"site": "A", "level": 3.5}
+)
 RECORD_ROUTES: Final = (
     Route(
         "POST",
@@ -105,7 +107,7 @@ RECORD_ROUTES: Final = (
             p.IDEMPOTENCY_KEY,
             p.IF_MATCH,
         ),
-        body=Body(PATCH_TYPES, _DATA, "What to change; null removes a name.", {"level": None}),
+        body=Body(PATCH_TYPES, RecordData, "What to change; null removes a name.", {"level": None}),
         replies=(_DURABLE, _APPLIED),
         problems=(*_RULES, "record_not_found", "precondition_failed", *_WRITING),
     ),
