@@ -69,14 +69,12 @@ def suspicious_lines(lines: Sequence[bytes]) -> list[bool]:
     For many small documents this is several times cheaper together than one by one.
     """
     whole = b"\n".join(lines)
-    if _NUL_ESCAPE in whole:
-        return [True] * len(lines)
+    shapes = whole.translate(_SHAPE, b"+")
+    if _NUL_ESCAPE in whole or _LONG_NUMBER in shapes or _LARGE_EXPONENT in shapes:
+        return [not _is_harmless(line) for line in lines]
+    most_braces, most_bytes = MAX_DEPTH, MAX_NAMES
     return [
-        _LARGE_EXPONENT in shape
-        or _LONG_NUMBER in shape
-        or shape.count(b"{") > MAX_DEPTH
-        or len(shape) > MAX_NAMES
-        for shape in whole.translate(_SHAPE, b"+").split(b"\n")
+        shape.count(b"{") > most_braces or len(shape) > most_bytes for shape in shapes.split(b"\n")
     ]
 
 

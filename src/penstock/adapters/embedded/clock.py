@@ -11,5 +11,5 @@ class SystemClock:
     def now(self) -> int:
         return time.time_ns() // 1_000_000
 
-    def monotonic(self) -> float:
-        return time.monotonic()
+    # Asked several times a request: the function itself is half the price of a method around it.
+    monotonic = staticmethod(time.monotonic)
