@@ -16,8 +16,9 @@ _CLOSE: Final = (b"connection", b"close")
 _CHUNKED: Final = (b"transfer-encoding", b"chunked")
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _BODILESS: Final = frozenset((204, 304))
-_MOST_WAITING: Final = 64 * 1024
-"""Bytes of a body that wait to be received, above which no more are read from the socket."""
+_MOST_WAITING: Final = 256 * 1024
+"""Bytes of a body that wait to be received, above which no more are read from the socket: what the
+event loop reads at once. With a quarter of it, a bulk was a twentieth slower."""
 
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
