@@ -85,7 +85,7 @@ def puts(connection: int, until: float) -> Next:
     """Single writes to records of the connection's own, each a new one."""
     numbers = itertools.count()
     return lambda: (
-        request("PUT", f"/v1/collections/bench/records/{connection:02x}-{next(numbers):08x}",
+        request("PUT", f"/v1/collections/puts/records/{connection:02x}-{next(numbers):08x}",
                 KEY, BODY, _JSON)
         if time.perf_counter() < until
         else None
@@ -104,14 +104,14 @@ def bulks(run_id: str, until: float) -> Next:
             b'{"id":"%s-%06x-%04x","data":%s}\n' % (run_id.encode(), batch, n, BODY)
             for n in range(BULK_LINES)
         )
-        return request("POST", "/v1/collections/bench/records:bulk", KEY, lines, _NDJSON)
+        return request("POST", "/v1/collections/bulks/records:bulk", KEY, lines, _NDJSON)
 
     return following
 
 
 def gets(until: float) -> Next:
     requests = [
-        request("GET", f"/v1/collections/bench/records/read-{n:06x}", KEY) for n in range(READ_IDS)
+        request("GET", f"/v1/collections/reads/records/read-{n:06x}", KEY) for n in range(READ_IDS)
     ]
     return lambda: random.choice(requests) if time.perf_counter() < until else None
 
@@ -154,12 +154,14 @@ def one(server: Server, workload: str, seconds: float, round_: int) -> dict[str,
 
 
 def prepare(server: Server) -> None:
-    server.ask("PUT", "/v1/collections/bench", b'{"cache":{"ttl":"10m"}}')
+    """A collection per workload, and the records that will be read, read once."""
+    for name in ("puts", "bulks", "reads"):
+        server.ask("PUT", f"/v1/collections/{name}", b'{"cache":{"ttl":"10m"}}')
     lines = b"".join(b'{"id":"read-%06x","data":%s}\n' % (n, BODY) for n in range(READ_IDS))
-    done = server.ask("POST", "/v1/collections/bench/records:bulk", lines, _NDJSON)[-1]
+    done = server.ask("POST", "/v1/collections/reads/records:bulk", lines, _NDJSON)[-1]
     drained(server, [json.dumps(done, separators=(",", ":")).encode()])
     for n in range(READ_IDS):
-        server.ask("GET", f"/v1/collections/bench/records/read-{n:06x}")
+        server.ask("GET", f"/v1/collections/reads/records/read-{n:06x}")
 
 
 def main() -> None:

@@ -32,16 +32,17 @@ class Refresh:
         self, collection: Collection, rules: Rules, states: Sequence[State]
     ) -> None:
         # A state whose data is UNSET only moved its fence: what is cached stays right.
-        changed = {
-            Key(collection.tenant, collection.id, state.record_id): state
-            for state in states
-            if state.data is not msgspec.UNSET
-        }
-        wanted = changed.keys() if rules.write_through else await self._cache.present(changed)
+        changed = {state.record_id: state for state in states if state.data is not msgspec.UNSET}
+        tenant, id_ = collection.tenant, collection.id
+        wanted = set(changed)
+        if not rules.write_through:
+            wanted = await self._cache.present(tenant, id_, wanted)
         if not wanted:
             return
         now = self._clock.now()
-        values = [Cached.of(key, changed[key], now, rules.cache_ms) for key in wanted]
+        values = [
+            Cached.of(Key(tenant, id_, one), changed[one], now, rules.cache_ms) for one in wanted
+        ]
         if rules.write_through:
             await self._cache.write(values)
         else:

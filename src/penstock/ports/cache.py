@@ -85,8 +85,10 @@ class Cache(Protocol):
         """Write what the store was just found to hold."""
         ...
 
-    async def present(self, keys: Collection[Key]) -> set[Key]:
-        """Those of the keys that have a value or a placeholder."""
+    async def present(
+        self, tenant: str, collection_id: str, record_ids: Collection[str]
+    ) -> set[str]:
+        """The ids of those records that have a value or a placeholder."""
         ...
 
     async def refresh(self, values: Sequence[Cached]) -> None:
