@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from typing import NamedTuple, NewType
+from typing import NamedTuple, NewType, cast
 
 Position = NewType("Position", str)
 
@@ -44,6 +44,14 @@ def prefix(generation: int, partition: int) -> str:
 
 def position(generation: int, partition: int, offset: int) -> Position:
     return Position(f"{generation:04x}{partition:04x}{offset:016x}")
+
+
+def positions(partition: Partition, first: int, count: int) -> list[Position]:
+    """The positions of so many offsets from `first` on."""
+    start = prefix(partition.generation, partition.number)
+    run = [f"{start}{offset:016x}" for offset in range(first, first + count)]
+    # Naming each one a `Position` would cost a call each.
+    return cast("list[Position]", run)
 
 
 def parse(text: str) -> Parts:

@@ -10,7 +10,8 @@ from contextlib import suppress
 import apsw
 
 from penstock.adapters.embedded.database import Readers
-from penstock.adapters.embedded.rows import decode_batch, position_prefix
+from penstock.adapters.embedded.rows import PARTITION, decode_batch
+from penstock.adapters.embedded.tail import Tail
 from penstock.errors import Unavailable
 from penstock.ports.log import Assign, Slice
 from penstock.records.operation import Entry
@@ -45,10 +46,9 @@ class Wake:
 class EmbeddedConsumer:
     """`ports.log.Consumer` of the one partition."""
 
-    def __init__(self, readers: Readers, partition: Partition, wake: Wake, assign: Assign) -> None:
+    def __init__(self, readers: Readers, tail: Tail, wake: Wake, assign: Assign) -> None:
         self._readers = readers
-        self._partition = partition
-        self._prefix = position_prefix(partition)
+        self._tail = tail
         self._wake = wake
         self._assign = assign
         self._news: asyncio.Event | None = None
@@ -56,7 +56,7 @@ class EmbeddedConsumer:
 
     async def poll(self, limit: int, wait_s: float) -> list[Slice]:
         if self._news is None:
-            start = (await self._assign([self._partition]))[self._partition]
+            start = (await self._assign([PARTITION]))[PARTITION]
             self._offset = -1 if start is None else parse(start).offset
             self._news = self._wake.subscribe()
         self._news.clear()
@@ -66,7 +66,7 @@ class EmbeddedConsumer:
                 async with asyncio.timeout(wait_s):
                     await self._news.wait()
             entries = self._read(limit)
-        return [Slice(self._partition, entries)] if entries else []
+        return [Slice(PARTITION, entries)] if entries else []
 
     async def commit(self, reach: Mapping[Partition, Position]) -> None:
         """Nothing to tell: the store's applied position is all there is."""
@@ -76,7 +76,16 @@ class EmbeddedConsumer:
             self._wake.unsubscribe(self._news)
 
     def _read(self, limit: int) -> list[Entry]:
-        """Whole rows, until `limit` is reached. A row is as large as one commit made it."""
+        """Whole batches, until `limit` is reached. A batch is as large as one commit made it."""
+        entries = self._tail.beyond(self._offset, limit) or self._from_file(limit)
+        if not entries:
+            return entries
+        # A store that stopped within a batch does not get what it has applied of it again.
+        surplus = self._offset + 1 - parse(entries[0].position).offset
+        self._offset = parse(entries[-1].position).offset
+        return entries[max(surplus, 0) :]
+
+    def _from_file(self, limit: int) -> list[Entry]:
         entries: list[Entry] = []
         try:
             for row in self._readers.connection.execute(
@@ -84,14 +93,9 @@ class EmbeddedConsumer:
                 " ORDER BY last_offset",
                 (self._offset,),
             ):
-                entries.extend(decode_batch(self._prefix, *row))
+                entries += decode_batch(*row)
                 if len(entries) >= limit:
                     break
         except apsw.Error as error:
             raise Unavailable("log_unavailable", internal=str(error)) from error
-        if not entries:
-            return entries
-        # A store that stopped within a batch does not get what it has applied of it again.
-        surplus = self._offset + 1 - parse(entries[0].position).offset
-        self._offset = parse(entries[-1].position).offset
-        return entries[max(surplus, 0) :]
+        return entries

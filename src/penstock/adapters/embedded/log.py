@@ -22,21 +22,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import apsw
-import msgspec
 
 from penstock.adapters.embedded.consumer import EmbeddedConsumer, Wake
 from penstock.adapters.embedded.database import Readers, connect, query, transaction
-from penstock.adapters.embedded.rows import decode_batch, position_prefix
+from penstock.adapters.embedded.rows import PARTITION, decode_batch, encode_batch
+from penstock.adapters.embedded.tail import Batch, Tail
 from penstock.errors import DeadlineExceeded, OutcomeUnknown, PenstockError, Unavailable
 from penstock.ports.clock import Clock
 from penstock.ports.entropy import Entropy
 from penstock.ports.log import Appended, Assign, Bounds
 from penstock.records.operation import Entry, Operation
-from penstock.records.position import Partition, Position, parse
+from penstock.records.position import Partition, Position, parse, positions
 from penstock.telemetry.logs import logger
 
-PARTITION: Final = Partition(1, 0)
-_PREFIX: Final = position_prefix(PARTITION)
 _GROUP_OPERATIONS: Final = 8_000
 _IDENTITY_BITS: Final = 64
 _TRIM_ROWS: Final = 500
@@ -89,10 +87,10 @@ class EmbeddedLog:
     def __init__(self, path: Path, clock: Clock, entropy: Entropy) -> None:
         self._path = path
         self._clock = clock
-        self._encode = msgspec.msgpack.Encoder().encode
         self._connection = connect(path, "FULL")
         self._identity = self._prepare(entropy)
         self._readers = Readers(path)
+        self._tail = Tail()
         self._wake = Wake()
         self._gathered: dict[asyncio.AbstractEventLoop, list[_Append]] = {}
         self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
@@ -134,11 +132,11 @@ class EmbeddedLog:
             " ORDER BY last_offset LIMIT 1",
             (parse(position).offset,),
         )
-        entries = decode_batch(_PREFIX, *rows[0]) if rows else []
+        entries = decode_batch(*rows[0]) if rows else []
         return next((entry for entry in entries if entry.position == position), None)
 
     def consumer(self, assign: Assign) -> EmbeddedConsumer:
-        return EmbeddedConsumer(self._readers, PARTITION, self._wake, assign)
+        return EmbeddedConsumer(self._readers, self._tail, self._wake, assign)
 
     async def trim(self, before: Position, older_than: int) -> int:
         trim = _Trim(parse(before).offset, older_than)
@@ -211,26 +209,33 @@ class EmbeddedLog:
         return False
 
     def _commit(self, group: Sequence[_Append]) -> None:
-        operations = [operation for waiting in group for operation in waiting.operations]
-        first, last = self._last_offset + 1, self._last_offset + len(operations)
-        now = max(self._clock.now(), self._last_time)
         try:
             self._mend()
-            with transaction(self._connection):
-                query(
-                    self._connection,
-                    "INSERT INTO batches VALUES (?, ?, ?, ?)",
-                    (last, len(operations), now, self._encode(operations)),
-                )
+            batch = self._write([one for waiting in group for one in waiting.operations])
         except (apsw.FullError, apsw.BusyError, apsw.CantOpenError) as error:
             self._refuse(group, Unavailable("log_unavailable", retry_after=1, internal=str(error)))
         except apsw.Error as error:
             self._sound = False
             self._refuse(group, OutcomeUnknown(str(error)))
         else:
-            self._last_offset, self._last_time = last, now
-            self._accept(group, first)
+            self._last_offset, self._last_time = batch.last_offset, batch.time
+            self._tail.add(batch)
+            self._accept(group, batch.positions)
             self._wake.all()
+
+    def _write(self, operations: Sequence[Operation]) -> Batch:
+        count = len(operations)
+        last = self._last_offset + count
+        now = max(self._clock.now(), self._last_time)
+        row = encode_batch(operations)
+        with transaction(self._connection):
+            query(
+                self._connection,
+                "INSERT INTO batches VALUES (?, ?, ?, ?)",
+                (last, count, now, row),
+            )
+        given = positions(PARTITION, last - count + 1, count)
+        return Batch(last, given, now, operations, len(row))
 
     def _mend(self) -> None:
         """After an I/O error: make certain what the log holds before anything is taken again."""
@@ -241,6 +246,7 @@ class EmbeddedLog:
             self._connection = connect(self._path, "FULL")
             query(self._connection, "PRAGMA wal_checkpoint(TRUNCATE)")
             self._last_offset, self._last_time = self._end()
+            self._tail.clear()
         except apsw.Error as error:
             raise apsw.CantOpenError(f"the log is not sound yet: {error}") from error
         self._sound = True
@@ -256,13 +262,13 @@ class EmbeddedLog:
             )
         return sum(row[0] for row in rows)
 
-    def _accept(self, group: Sequence[_Append], offset: int) -> None:
+    def _accept(self, group: Sequence[_Append], given: Sequence[Position]) -> None:
         answers: list[_Answer] = []
+        start = 0
         for waiting in group:
-            end = offset + len(waiting.operations)
-            positions = [Position(_PREFIX + f"{one:016x}") for one in range(offset, end)]
-            answers.append((waiting.loop, waiting.future, positions))
-            offset = end
+            end = start + len(waiting.operations)
+            answers.append((waiting.loop, waiting.future, given[start:end]))
+            start = end
         _answer(answers)
 
     def _refuse(self, group: Sequence[_Append], error: PenstockError) -> None:
