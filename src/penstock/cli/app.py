@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import typer
 
+from penstock.cli import collections, records
+from penstock.cli.exits import MEANINGS
 from penstock.cli.serve import serve
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    epilog=MEANINGS,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
 app.command()(serve)
+app.add_typer(collections.app, name="collections")
+app.add_typer(records.app, name="records")
 
 
 @app.callback()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
 
+from penstock.cli.exits import Exit
 from penstock.errors import ConfigurationError
 
 
@@ -24,11 +28,28 @@ def serve(
         code = run(configuration, _announce)
     except ConfigurationError as error:
         typer.echo(f"penstock: {error}", err=True)
-        raise typer.Exit(2) from None
+        raise typer.Exit(Exit.USAGE) from None
     raise typer.Exit(code)
 
 
 def _announce(url: str, new_admin_key: str | None, data: Path) -> None:
-    typer.echo(f"Penstock listens on {url} (data in {data})")
+    """Say where it is, what the key is or where, and three lines to try."""
+    kept = data / "admin-key"
     if new_admin_key is not None:
-        typer.echo(f"Admin key, kept in {data / 'admin-key'}: {new_admin_key}")
+        key, where = new_admin_key, f"{new_admin_key} (made just now, and kept in {kept})"
+    elif "PENSTOCK_ADMIN_KEY" in os.environ or not kept.exists():
+        key, where = "$PENSTOCK_ADMIN_KEY", "as PENSTOCK_ADMIN_KEY has it"
+    else:
+        key, where = f"$(cat {quote(str(kept))})", f"in {kept}"
+    records = f"{url}/v1/collections/readings"
+    authorization = f'-H "Authorization: Bearer {key}"'
+    typer.echo(
+        f"Penstock listens on {url}, with its data in {data}\n"
+        f"Admin key: {where}\n"
+        f"Documentation: {url}/docs\n"
+        "Try:\n"
+        f"  curl -X PUT {authorization} --json '{{}}' {records}\n"
+        f"  curl -X PUT {authorization} --json '{{\"flow\": 12.5}}' {records}/records/r1\n"
+        f"  curl {authorization} {records}/records/r1"
+    )
+    sys.stdout.flush()
