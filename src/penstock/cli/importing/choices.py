@@ -24,7 +24,8 @@ class Choices(msgspec.Struct, frozen=True):
     """All that decides which lines are sent, and in which batch.
 
     Attributes:
-        url, collection: where to.
+        collection: where to, by name.
+        collection_since: when that was created, which tells it from any other of its name.
         format: of the input.
         id_field: the field or column with the id; None for ids that the server makes.
         exported: whether lines are records as `export` writes them.
@@ -33,8 +34,8 @@ class Choices(msgspec.Struct, frozen=True):
         batch: lines a request.
     """
 
-    url: str
     collection: str
+    collection_since: str
     format: Format
     id_field: str | None
     exported: bool

@@ -73,13 +73,11 @@ def import_file(
     true or false becomes one, an empty cell is left out, and any other is text.
     """
     kind = format_ or (Format.CSV if is_csv(file) else Format.NDJSON)
-    choices = Choices(url, collection, kind, id_field, exported, text, missing or [], batch)
-    with connected(url, key, data) as client:
-        choices.check()
+    with connected(url, key, data) as client, Source(file) as source:
         sender = Sender(client, collection, _seconds(retry_for))
-        source = Source(file)
-        if create:
-            _create(client, collection)
+        since = _created_at(client, collection, create=create)
+        choices = Choices(collection, since, kind, id_field, exported, text, missing or [], batch)
+        choices.check()
         ledger = _ledger(source, choices, restart=restart)
         where = refused or Path(f"{source.path or 'stdin'}.refused.ndjson")
         lines = RefusedLines(where, ledger.done.refused_bytes)
@@ -99,15 +97,16 @@ def _ledger(source: Source, choices: Choices, *, restart: bool) -> Ledger:
     return ledger
 
 
-def _create(client: Client, collection: str) -> None:
-    """Create the collection unless there is one: its settings are not touched."""
+def _created_at(client: Client, collection: str, *, create: bool) -> str:
+    """When the collection was created; now, if there is none and it may be."""
     path = f"/v1/collections/{segment(collection)}"
     try:
-        client.ask("GET", path)
+        answer = client.ask("GET", path)
     except Refusal as refusal:
-        if refusal.problem.code != "collection_not_found":
+        if not create or refusal.problem.code != "collection_not_found":
             raise
-        client.ask("PUT", path, b"{}")
+        answer = client.ask("PUT", path, b"{}")
+    return str(answer.json()["created_at"])
 
 
 def _seconds(duration: str) -> float:

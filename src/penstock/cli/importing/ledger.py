@@ -57,9 +57,9 @@ class Ledger:
         if found is None:
             return False
         if found.source != self.done.source:
-            raise Failed(_REFUSAL.format("the file has changed"), Exit.USAGE)
+            raise Failed(_REFUSAL.format("the file is another"), Exit.USAGE)
         if found.choices != self.done.choices:
-            raise Failed(_REFUSAL.format("the options were others"), Exit.USAGE)
+            raise Failed(_REFUSAL.format("the options or the collection are others"), Exit.USAGE)
         self.done = found
         return True
 
@@ -87,5 +87,5 @@ class Ledger:
 
 
 _REFUSAL = (
-    "an import of this file was interrupted, and {} since; --restart imports it from the beginning"
+    "an import of this file was interrupted, and {} now; --restart imports it from the beginning"
 )

@@ -8,7 +8,8 @@ import io
 import sys
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Self, cast
 
 import zstandard
 
@@ -52,14 +53,26 @@ class Source:
         self.path = None if name == "-" else Path(name)
         self.size: int | None = None
         try:
-            inner = sys.stdin.buffer if self.path is None else self.path.open("rb")
+            self._file = sys.stdin.buffer if self.path is None else self.path.open("rb")
             if self.path is not None:
                 self.size = self.path.stat().st_size or None
-            self._counted = _Counted(cast("BinaryIO", inner))
+            self._counted = _Counted(cast("BinaryIO", self._file))
             packed = io.BufferedReader(self._counted, _HEAD_BYTES)
             self.stream = _unpacked(packed)
         except OSError as error:
             raise Failed(f"{name} cannot be read: {error.strerror}", Exit.USAGE) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.path is not None:
+            self._file.close()
 
     @property
     def at(self) -> int:
