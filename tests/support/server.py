@@ -16,7 +16,7 @@ _START_S: Final = 30
 
 
 class Server:
-    """`penstock serve` on a free port and a data directory that outlives it.
+    """`penstock serve` on a data directory that outlives it, and a free port that it keeps.
 
     Its log is `<data>.log`, written on over restarts. Where the test process dies, it dies too.
     """
@@ -29,6 +29,7 @@ class Server:
         self._settings = settings
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
+        self._port = "0"
 
     @property
     def pid(self) -> int:
@@ -38,7 +39,7 @@ class Server:
     def start(self) -> None:
         """Start it, and wait until it is ready."""
         environment = os.environ | {"PENSTOCK_ADMIN_KEY": self.KEY} | self._settings
-        command = [sys.executable, "-m", "penstock.cli", "serve", "--port", "0"]
+        command = [sys.executable, "-m", "penstock.cli", "serve", "--port", self._port]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *command, "--data", str(self.data)],
@@ -48,6 +49,7 @@ class Server:
                 text=True,
             )
         self.url = self._announced()
+        self._port = self.url.rpartition(":")[2]
         self._await_ready()
 
     def kill(self) -> None:
