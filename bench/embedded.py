@@ -45,6 +45,7 @@ BODY = json.dumps(RECORD, separators=(",", ":")).encode()
 class Server(NamedTuple):
     host: str
     port: int
+    pid: int
 
     def ask(self, method: str, path: str, body: bytes = b"", content_type: str = _JSON) -> Any:
         asked = urllib.request.Request(
@@ -55,6 +56,12 @@ class Server(NamedTuple):
         )
         with urllib.request.urlopen(asked, timeout=60) as answer:
             return [json.loads(line) for line in answer.read().splitlines()]
+
+
+def serve_command(folder: str) -> list[str]:
+    """The embedded server on a free port, with its data in the folder."""
+    program = str(Path(sys.executable).parent / "penstock")
+    return [program, "serve", "--port", "0", "--data", str(Path(folder) / "data")]
 
 
 @contextmanager
@@ -71,7 +78,7 @@ def pinned(command: list[str], core: int) -> Iterator[Server]:
                 break
         else:
             raise RuntimeError("the server did not start")
-        yield Server(host, int(port))
+        yield Server(host, int(port), process.pid)
     finally:
         process.terminate()
         process.wait(30)
@@ -175,10 +182,8 @@ def main() -> None:
     results: dict[str, list[dict[str, float]]] = {}
     workloads = chosen.only.split(",") if chosen.only else ["constant", "put", "bulk", "get"]
     with tempfile.TemporaryDirectory() as folder:
-        data = str(Path(folder) / "data")
-        serve = [str(Path(sys.executable).parent / "penstock"), "serve", "--port", "0"]
         constant = [sys.executable, "-m", "bench.constant"]
-        with pinned([*serve, "--data", data], 0) as server, pinned(constant, 0) as fixed:
+        with pinned(serve_command(folder), 0) as server, pinned(constant, 0) as fixed:
             prepare(server)
             for round_, workload in itertools.product(range(chosen.rounds), workloads):
                 where = fixed if workload == "constant" else server
