@@ -1,12 +1,22 @@
-"""The ceiling: the same HTTP server, with the same settings, answering a constant."""
+"""The ceiling: the same HTTP server answering a constant, `python -m bench.constant`.
+
+With `--plain`, uvicorn's own connections instead of ours.
+"""
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
+import uvloop
+
+from penstock.api.app import Application
+from penstock.api.server import Server
+from penstock.config import Configuration
 
 Message = MutableMapping[str, Any]
 BODY = b'{"id":"read-000001","version":"000100000000000000000001","data":{"constant":true}}'
@@ -22,7 +32,7 @@ async def constant(
     await send({"type": "http.response.body", "body": BODY})
 
 
-def main() -> None:
+def plain() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     print(f"http://127.0.0.1:{listener.getsockname()[1]} ", flush=True)
     config = uvicorn.Config(
@@ -30,6 +40,21 @@ def main() -> None:
         log_level="warning", server_header=False,
     )  # fmt: skip
     uvicorn.Server(config).run(sockets=[listener])
+
+
+async def ours() -> None:
+    server = Server(cast("Application", constant), Configuration.read(port=0))
+    await server.run(lambda url: print(f"{url} ", flush=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plain", action="store_true")
+    if parser.parse_args().plain:
+        plain()
+    else:
+        uvloop.install()
+        asyncio.run(ours())
 
 
 if __name__ == "__main__":

@@ -73,8 +73,10 @@ class Writer:
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
         if self.open is not None:
             self._put(connection, self.open)
+        until = time.monotonic() + 60
         for record_id, put in self.durable.items():
-            self._read(connection, record_id, put.number)
+            while not self._read(connection, record_id, put.number):
+                assert time.monotonic() < until, "it does not catch up"
         connection.close()
 
     def _step(self, connection: http.client.HTTPConnection) -> None:
@@ -92,10 +94,12 @@ class Writer:
 
     def _put(self, connection: http.client.HTTPConnection, put: Put) -> None:
         self.open = put
-        status, _ = self._send(connection, put)
+        status, answer = self._send(connection, put)
         if status != 202:
             raise http.client.HTTPException(f"a put was answered {status}")
         self.acknowledged += 1
+        # The receipt of a repetition may be an old one, which promises no more than it did then.
+        self.receipts[put.record_id] = answer["receipt"]
         self.durable[put.record_id] = put
         self.done.append(put)
         self.open = None
@@ -107,20 +111,17 @@ class Writer:
     def _send(self, connection: http.client.HTTPConnection, put: Put) -> tuple[int, Any]:
         # The payload belongs to the key: it is the same at each repetition.
         body = json.dumps({"number": put.number, "key": put.key})
-        status, answer = _ask(connection, "PUT", put.record_id, body, {"Idempotency-Key": put.key})
-        if status == 202:
-            self.receipts[put.record_id] = answer["receipt"]
-        return status, answer
+        return _ask(connection, "PUT", put.record_id, body, {"Idempotency-Key": put.key})
 
-    def _read(self, connection: http.client.HTTPConnection, record_id: str, number: int) -> None:
+    def _read(self, connection: http.client.HTTPConnection, record_id: str, number: int) -> bool:
+        """Read, and compare; False where the server says that it is behind, which is honest."""
         receipt = self.receipts[record_id]
         status, answer = _ask(connection, "GET", record_id, None, {"Penstock-Receipt": receipt})
-        if status == 503:
-            return  # said to be behind: honest, and asked again later
         if status == 404:
             self._wrong("lost", f"{record_id}: durable at {number}, and not there")
         elif status == 200:
             self._compare(record_id, number, answer)
+        return status != 503
 
     def _compare(self, record_id: str, number: int, answer: Any) -> None:
         found = answer["data"]["number"]
