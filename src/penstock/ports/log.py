@@ -82,7 +82,7 @@ class Log(Protocol):
         ...
 
     async def close(self) -> None:
-        """Finish what was taken, then let go. `append` afterwards raises `Unavailable`."""
+        """Finish what was taken, then let go. `append` afterwards answers `Unavailable`."""
         ...
 
 

@@ -7,12 +7,9 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 
-import apsw
-
-from penstock.adapters.embedded.database import Readers
+from penstock.adapters.embedded.database import Readers, log_errors
 from penstock.adapters.embedded.rows import PARTITION, decode_batch
 from penstock.adapters.embedded.tail import Tail
-from penstock.errors import Unavailable
 from penstock.ports.log import Assign, Slice
 from penstock.records.operation import Entry
 from penstock.records.position import Partition, Position, parse
@@ -87,7 +84,7 @@ class EmbeddedConsumer:
 
     def _from_file(self, limit: int) -> list[Entry]:
         entries: list[Entry] = []
-        try:
+        with log_errors():
             for row in self._readers.connection.execute(
                 "SELECT last_offset, count, time, entries FROM batches WHERE last_offset > ?"
                 " ORDER BY last_offset",
@@ -96,6 +93,4 @@ class EmbeddedConsumer:
                 entries += decode_batch(*row)
                 if len(entries) >= limit:
                     break
-        except apsw.Error as error:
-            raise Unavailable("log_unavailable", internal=str(error)) from error
         return entries

@@ -75,6 +75,22 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
         raise
 
 
+def checkpoint(connection: apsw.Connection, mode: Literal["FULL", "TRUNCATE"]) -> None:
+    """Synchronise all that was committed. Raises `apsw.BusyError` where a reader is in the way."""
+    ((is_busy, _, _),) = query(connection, f"PRAGMA wal_checkpoint({mode})")
+    if is_busy:
+        raise apsw.BusyError("a reader kept the checkpoint from its end")
+
+
+@contextmanager
+def log_errors() -> Iterator[None]:
+    """What SQLite cannot do with the log's file, but to append to it, is `log_unavailable`."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise Unavailable("log_unavailable", retry_after=1, internal=str(error)) from error
+
+
 @contextmanager
 def store_errors() -> Iterator[None]:
     """What SQLite cannot do for the moment is `store_unavailable`."""

@@ -17,16 +17,23 @@ import asyncio
 import queue
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import apsw
 
 from penstock.adapters.embedded.consumer import EmbeddedConsumer, Wake
-from penstock.adapters.embedded.database import Readers, connect, query, transaction
+from penstock.adapters.embedded.database import (
+    Readers,
+    checkpoint,
+    connect,
+    log_errors,
+    query,
+    transaction,
+)
 from penstock.adapters.embedded.rows import PARTITION, decode_batch, encode_batch
 from penstock.adapters.embedded.tail import Batch, Tail
+from penstock.adapters.embedded.waiting import Answer, Append, Item, Trim, closed_error, tell
 from penstock.errors import DeadlineExceeded, OutcomeUnknown, PenstockError, Unavailable
 from penstock.ports.clock import Clock
 from penstock.ports.entropy import Entropy
@@ -51,36 +58,6 @@ CREATE TABLE IF NOT EXISTS identity(id TEXT NOT NULL);
 _log = logger("log")
 
 
-class _Append:
-    """Operations that wait to become durable, and whom to tell."""
-
-    __slots__ = ("deadline", "future", "loop", "operations")
-
-    def __init__(
-        self, operations: Sequence[Operation], deadline: float, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self.operations = operations
-        self.deadline = deadline
-        self.loop = loop
-        self.future: asyncio.Future[list[Appended]] = loop.create_future()
-
-
-class _Trim:
-    """A trim that waits its turn."""
-
-    __slots__ = ("before", "future", "loop", "older_than")
-
-    def __init__(self, before: int, older_than: int) -> None:
-        self.before = before
-        self.older_than = older_than
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[int] = self.loop.create_future()
-
-
-_Item = list[_Append] | _Trim | None
-"""What the writer is handed: appends, a trim, or the end."""
-
-
 class EmbeddedLog:
     """`ports.log.Log` on one file, with one partition."""
 
@@ -92,10 +69,11 @@ class EmbeddedLog:
         self._readers = Readers(path)
         self._tail = Tail()
         self._wake = Wake()
-        self._gathered: dict[asyncio.AbstractEventLoop, list[_Append]] = {}
-        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[Append]] = {}
+        self._queue: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._sound = True
         self._closed = False
+        self._lock = threading.Lock()
         self._last_offset, self._last_time = self._end()
         self._thread = threading.Thread(target=self._work, name="log", daemon=True)
         self._thread.start()
@@ -105,10 +83,8 @@ class EmbeddedLog:
         return self._identity
 
     async def append(self, operations: Sequence[Operation], deadline: float) -> list[Appended]:
-        if self._closed:
-            return [Unavailable("shutting_down", retry_after=1)] * len(operations)
         loop = asyncio.get_running_loop()
-        waiting = _Append(operations, deadline, loop)
+        waiting = Append(operations, deadline, loop)
         gathered = self._gathered.get(loop)
         if gathered is None:
             self._gathered[loop] = [waiting]
@@ -118,20 +94,22 @@ class EmbeddedLog:
         return await waiting.future
 
     async def bounds(self) -> Mapping[Partition, Bounds]:
-        rows = query(
-            self._readers.connection,
-            "SELECT last_offset - count + 1 FROM batches ORDER BY last_offset LIMIT 1",
-        )
+        with log_errors():
+            rows = query(
+                self._readers.connection,
+                "SELECT last_offset - count + 1 FROM batches ORDER BY last_offset LIMIT 1",
+            )
         end = self._last_offset + 1
         return {PARTITION: Bounds(rows[0][0] if rows else end, end)}
 
     async def entry(self, position: Position) -> Entry | None:
-        rows = query(
-            self._readers.connection,
-            "SELECT last_offset, count, time, entries FROM batches WHERE last_offset >= ?"
-            " ORDER BY last_offset LIMIT 1",
-            (parse(position).offset,),
-        )
+        with log_errors():
+            rows = query(
+                self._readers.connection,
+                "SELECT last_offset, count, time, entries FROM batches WHERE last_offset >= ?"
+                " ORDER BY last_offset LIMIT 1",
+                (parse(position).offset,),
+            )
         entries = decode_batch(*rows[0]) if rows else []
         return next((entry for entry in entries if entry.position == position), None)
 
@@ -139,22 +117,31 @@ class EmbeddedLog:
         return EmbeddedConsumer(self._readers, self._tail, self._wake, assign)
 
     async def trim(self, before: Position, older_than: int) -> int:
-        trim = _Trim(parse(before).offset, older_than)
-        self._queue.put(trim)
+        trim = Trim(parse(before).offset, older_than)
+        if not self._put(trim):
+            raise closed_error()
         return await trim.future
 
     async def close(self) -> None:
-        self._closed = True
         self._hand_over(asyncio.get_running_loop())
-        self._queue.put(None)
+        self._put(None)
         await asyncio.to_thread(self._thread.join)
         self._readers.close()
         self._connection.close()
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
         gathered = self._gathered.pop(loop, None)
-        if gathered:
-            self._queue.put(gathered)
+        if gathered and not self._put(gathered):
+            self._refuse(gathered, closed_error())
+
+    def _put(self, item: Item) -> bool:
+        """Hand to the writer; False once it has its end: nothing behind that would be answered."""
+        with self._lock:
+            if self._closed:
+                return False
+            self._closed = item is None
+            self._queue.put(item)
+            return True
 
     def _prepare(self, entropy: Entropy) -> str:
         with transaction(self._connection):
@@ -178,14 +165,14 @@ class EmbeddedLog:
             group = [one for one in waiting if self._is_due(one)]
             if group:
                 self._commit(group)
-            if isinstance(item, _Trim):
-                _answer([(item.loop, item.future, self._trim(item))])
+            if isinstance(item, Trim):
+                self._trim(item)
             elif item is None:
                 return
 
-    def _take(self) -> tuple[list[_Append], _Item]:
+    def _take(self) -> tuple[list[Append], Item]:
         """The appends that are waiting, as many as one commit should carry, and what came last."""
-        waiting: list[_Append] = []
+        waiting: list[Append] = []
         size = 0
         while True:
             try:
@@ -199,7 +186,7 @@ class EmbeddedLog:
             if size >= _GROUP_OPERATIONS:
                 return waiting, []
 
-    def _is_due(self, waiting: _Append) -> bool:
+    def _is_due(self, waiting: Append) -> bool:
         """Whether it is still wanted; if not, it is answered, and never written."""
         if waiting.future.cancelled():
             return False
@@ -208,15 +195,15 @@ class EmbeddedLog:
         self._refuse([waiting], DeadlineExceeded())
         return False
 
-    def _commit(self, group: Sequence[_Append]) -> None:
+    def _commit(self, group: Sequence[Append]) -> None:
         try:
             self._mend()
             batch = self._write([one for waiting in group for one in waiting.operations])
         except (apsw.FullError, apsw.BusyError, apsw.CantOpenError) as error:
             self._refuse(group, Unavailable("log_unavailable", retry_after=1, internal=str(error)))
-        except apsw.Error as error:
+        except Exception as error:  # noqa: BLE001  # whatever it was, who waits is answered
             self._sound = False
-            self._refuse(group, OutcomeUnknown(str(error)))
+            self._refuse(group, OutcomeUnknown(repr(error)))
         else:
             self._last_offset, self._last_time = batch.last_offset, batch.time
             self._tail.add(batch)
@@ -244,7 +231,7 @@ class EmbeddedLog:
         try:
             self._connection.close(force=True)
             self._connection = connect(self._path, "FULL")
-            query(self._connection, "PRAGMA wal_checkpoint(TRUNCATE)")
+            checkpoint(self._connection, "TRUNCATE")
             self._last_offset, self._last_time = self._end()
             self._tail.clear()
         except apsw.Error as error:
@@ -252,48 +239,39 @@ class EmbeddedLog:
         self._sound = True
         self._wake.all()
 
-    def _trim(self, trim: _Trim) -> int:
+    def _trim(self, trim: Trim) -> None:
         """Remove whole batches, some at a time: an append behind must not wait for long."""
+        answer: int | PenstockError
+        try:
+            with log_errors():
+                self._mend()
+                answer = self._remove(trim.before, trim.older_than)
+        except PenstockError as error:
+            self._sound = False
+            answer = error
+        tell([(trim.loop, trim.future, answer)])
+
+    def _remove(self, before: int, older_than: int) -> int:
         with transaction(self._connection):
-            rows = self._connection.execute(
+            counts = query(
+                self._connection,
                 "DELETE FROM batches WHERE last_offset IN (SELECT last_offset FROM batches"
                 " WHERE last_offset < ? AND time < ? ORDER BY last_offset LIMIT ?) RETURNING count",
-                (trim.before, trim.older_than, _TRIM_ROWS),
+                (before, older_than, _TRIM_ROWS),
             )
-        return sum(row[0] for row in rows)
+        self._tail.clear()
+        return sum(row[0] for row in counts)
 
-    def _accept(self, group: Sequence[_Append], given: Sequence[Position]) -> None:
-        answers: list[_Answer] = []
+    def _accept(self, group: Sequence[Append], given: Sequence[Position]) -> None:
+        answers: list[Answer] = []
         start = 0
         for waiting in group:
             end = start + len(waiting.operations)
             answers.append((waiting.loop, waiting.future, given[start:end]))
             start = end
-        _answer(answers)
+        tell(answers)
 
-    def _refuse(self, group: Sequence[_Append], error: PenstockError) -> None:
+    def _refuse(self, group: Sequence[Append], error: PenstockError) -> None:
         if error.internal:
             _log.error("not_appended", code=error.code, reason=error.internal)
-        _answer(
-            [(one.loop, one.future, [error] * len(one.operations)) for one in group],
-        )
-
-
-_Answer = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Any]
-
-
-def _answer(answers: Sequence[_Answer]) -> None:
-    """Tell all who wait, with one call into each event loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Answer]] = {}
-    for answer in answers:
-        by_loop.setdefault(answer[0], []).append(answer)
-    for loop, own in by_loop.items():
-        # A loop that has ended has no one left who waits.
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_resolve, own)
-
-
-def _resolve(answers: Sequence[_Answer]) -> None:
-    for _, future, value in answers:
-        if not future.done():
-            future.set_result(value)
+        tell([(one.loop, one.future, [error] * len(one.operations)) for one in group])

@@ -19,6 +19,7 @@ import msgspec
 from penstock.adapters.embedded import states
 from penstock.adapters.embedded.database import (
     Readers,
+    checkpoint,
     connect,
     query,
     store_errors,
@@ -154,7 +155,7 @@ class EmbeddedStore:
 
     async def settle(self) -> None:
         with store_errors():
-            query(self._writer, "PRAGMA wal_checkpoint(FULL)")
+            checkpoint(self._writer, "FULL")
 
     async def close(self) -> None:
         self._readers.close()

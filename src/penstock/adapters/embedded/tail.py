@@ -55,7 +55,7 @@ class Tail:
                 self._drop_first()
 
     def clear(self) -> None:
-        """Forget all: the file may hold what went past us."""
+        """Forget all: the file may hold what went past us, or hold some of it no longer."""
         with self._lock:
             self._batches.clear()
             self._bytes = 0
