@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"tests.contract.{port}_laws" for port in ("log", "store", "cache", "catalog"))
+    *(f"tests.contract.{path.stem}" for path in Path(__file__).parent.glob("*_laws.py")),
+    "tests.contract.logs",
 )
