@@ -125,6 +125,7 @@ class StoreBatch(Protocol):
     async def replace(self, collection_id: str, states: Sequence[State]) -> list[str]:
         """Write states, each conditional on a lower stored fence; returns the ids not written.
 
+        One that stands with the very fence given may be left out of them: it was our own retry.
         Where `data` is UNSET, the stored data stays.
         """
         ...

@@ -66,6 +66,7 @@ class Row(NamedTuple):
 
 
 _decode_rows: Final = msgspec.json.Decoder(list[Row]).decode
+_decode_ids: Final = msgspec.json.Decoder(list[str]).decode
 _decode_marks: Final = msgspec.json.Decoder(tuple[Mark, ...]).decode
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -86,6 +87,10 @@ def tables(connection: apsw.Connection) -> set[str]:
         connection, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'records_*'"
     )
     return {row[0] for row in found}
+
+
+def has_table(connection: apsw.Connection, table: str) -> bool:
+    return bool(query(connection, "SELECT 1 FROM sqlite_schema WHERE name = ?", (table,)))
 
 
 _READ: Final = (
@@ -151,17 +156,21 @@ def state_of(row: Row, *, data: bool) -> State:
 
 
 def insert(connection: apsw.Connection, table: str, states: Sequence[State]) -> list[str]:
-    """Insert what is not there; returns the ids that are there under another fence."""
+    """Insert what is not there; returns the ids that were."""
     existing: list[str] = []
     for part in _parts(states):
         connection.execute(_insert_sql(table, len(part)), _bindings(part))
         if connection.changes() < len(part):
-            existing.extend(_not_written(connection, table, part))
+            fresh = _inserted(connection, table)
+            existing.extend(one.record_id for one in part if one.record_id not in fresh)
     return existing
 
 
 def replace(connection: apsw.Connection, table: str, states: Sequence[State]) -> list[str]:
-    """Write where the stored fence is lower and nothing is parked; returns the ids not written."""
+    """Write where the stored fence is lower and nothing is parked; returns the ids not written.
+
+    One that stands with the very fence given is not among them: it was our own retry.
+    """
     refused: list[str] = []
     for keep in (False, True):
         chosen = [state for state in states if (state.data is msgspec.UNSET) is keep]
@@ -174,6 +183,18 @@ def replace(connection: apsw.Connection, table: str, states: Sequence[State]) ->
 
 def _parts(states: Sequence[State]) -> Iterable[Sequence[State]]:
     return (states[start : start + _ROWS] for start in range(0, len(states), _ROWS))
+
+
+def _inserted(connection: apsw.Connection, table: str) -> set[str]:
+    """The ids that the last statement inserted: it numbered them upwards, without a gap."""
+    count = connection.changes()
+    if not count:
+        return set()
+    before = connection.last_insert_rowid() - count
+    rows = query(
+        connection, f"SELECT json_group_array(id) FROM {table} WHERE number > ?", (before,)
+    )
+    return set(_decode_ids(rows[0][0]))
 
 
 def _not_written(connection: apsw.Connection, table: str, states: Sequence[State]) -> list[str]:
@@ -193,7 +214,7 @@ def _insert_sql(table: str, rows: int) -> str:
 
 @lru_cache(maxsize=1024)
 def _replace_sql(table: str, rows: int, keep: bool) -> str:  # noqa: FBT001  # a cache key
-    changed = [one for one in _COLUMNS[1:] if one != "parked" and not (keep and one == "data")]
+    changed = [one for one in _COLUMNS[1:] if not (keep and one == "data")]
     assignments = ", ".join(f"{one} = excluded.{one}" for one in changed)
     return (
         f"INSERT INTO {table}({', '.join(_COLUMNS)}) VALUES {placeholders(rows, len(_COLUMNS))}"

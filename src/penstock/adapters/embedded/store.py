@@ -82,9 +82,9 @@ class EmbeddedStore:
 
     async def get(self, collection_id: str, record_ids: Sequence[str]) -> dict[str, State]:
         table = states.table_of(collection_id)
-        if table not in self._tables:
-            return {}
         with store_errors():
+            if not self._has(table):
+                return {}
             rows = states.read(self._readers.connection, table, record_ids, marks=False, data=True)
         return {row.id: states.state_of(row, data=True) for row in rows}
 
@@ -92,9 +92,9 @@ class EmbeddedStore:
         self, collection_id: str, after: str | None, limit: int, now: int
     ) -> list[State]:
         table = states.table_of(collection_id)
-        if table not in self._tables:
-            return []
         with store_errors():
+            if not self._has(table):
+                return []
             rows = states.read_page(self._readers.connection, table, after, limit, now)
         return [states.state_of(row, data=True) for row in rows]
 
@@ -109,10 +109,10 @@ class EmbeddedStore:
 
     async def mark(self, collection_id: str, record_id: str, operation_id: str) -> Mark | None:
         table = states.table_of(collection_id)
-        if table not in self._tables:
-            return None
-        connection = self._readers.connection
         with store_errors():
+            if not self._has(table):
+                return None
+            connection = self._readers.connection
             rows = states.read(connection, table, [record_id], marks=True, data=False)
             marks = states.state_of(rows[0], data=False).marks if rows else ()
             for mark in marks:
@@ -156,6 +156,14 @@ class EmbeddedStore:
     async def settle(self) -> None:
         with store_errors():
             checkpoint(self._writer, "FULL")
+
+    def _has(self, table: str) -> bool:
+        """Whether the table is there.
+
+        A new one is noted here after its batch is committed; by then another thread may have read
+        the position that the batch moved.
+        """
+        return table in self._tables or states.has_table(self._readers.connection, table)
 
     async def close(self) -> None:
         self._readers.close()
