@@ -9,4 +9,5 @@ import pytest
 pytest.register_assert_rewrite(
     *(f"tests.contract.{path.stem}" for path in Path(__file__).parent.glob("*_laws.py")),
     "tests.contract.logs",
+    "tests.contract.stores",
 )

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
 import pytest
 from tests.contract.consumer_laws import ConsumerLaws
 from tests.contract.log_laws import LogLaws
+from tests.contract.store_keeping_laws import StoreKeepingLaws
+from tests.contract.store_laws import StoreLaws
+from tests.contract.stores import new_collection, reached, read, state
 
 from penstock.adapters.embedded.clock import SystemClock
 from penstock.adapters.embedded.entropy import SystemEntropy
 from penstock.adapters.embedded.log import EmbeddedLog
+from penstock.adapters.embedded.rows import PARTITION
+from penstock.adapters.embedded.store import EmbeddedStore
 from penstock.ports.log import Log
-from penstock.records.position import Position
+from penstock.ports.store import Store
+from penstock.records.position import Position, parse
 
 
 class EmbeddedLogs:
@@ -51,3 +59,60 @@ class TestEmbeddedLog(LogLaws, ConsumerLaws):
         opener = EmbeddedLogs(tmp_path)
         yield opener
         await opener.close()
+
+
+class EmbeddedStores:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = count()
+        self._open: dict[Store, Path] = {}
+
+    async def fresh(self) -> Store:
+        return self._opened(self._folder / f"store{next(self._numbers)}.db")
+
+    async def reopened(self, store: Store) -> Store:
+        path = self._open.pop(store)
+        await store.close()
+        return self._opened(path)
+
+    async def swept(self, store: Store, now: int, outcomes_before: int) -> None:
+        while await store.sweep(now, outcomes_before):
+            pass
+
+    async def close(self) -> None:
+        for store in self._open:
+            await store.close()
+
+    def _opened(self, path: Path) -> Store:
+        store = EmbeddedStore(path)
+        self._open[store] = path
+        return store
+
+
+class TestEmbeddedStore(StoreLaws, StoreKeepingLaws):
+    @pytest.fixture
+    async def stores(self, tmp_path: Path) -> AsyncIterator[EmbeddedStores]:
+        opener = EmbeddedStores(tmp_path)
+        yield opener
+        await opener.close()
+
+    async def test_another_thread_sees_all_up_to_the_applied_position(
+        self, stores: EmbeddedStores
+    ) -> None:
+        """Each batch makes a collection's table: it must not be seen later than the position."""
+        store = await stores.fresh()
+        collections = [new_collection() for _ in range(300)]
+
+        async def write() -> None:
+            for offset, collection in enumerate(collections):
+                async with store.batch() as batch:
+                    await batch.insert(collection, [state("r", offset)])
+                    await batch.conclude([], {PARTITION: reached(offset)})
+
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(asyncio.run, write())
+            while not writing.done():
+                for applied in (await store.applied()).values():
+                    offset = parse(applied.position).offset
+                    assert await read(store, collections[offset], "r") == state("r", offset)
+            writing.result()
