@@ -9,17 +9,22 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from tests.contract.cache_laws import CacheLaws
 from tests.contract.consumer_laws import ConsumerLaws
 from tests.contract.log_laws import LogLaws
 from tests.contract.store_keeping_laws import StoreKeepingLaws
 from tests.contract.store_laws import StoreLaws
 from tests.contract.stores import new_collection, reached, read, state
+from tests.support.clock import HandClock
+from tests.support.entropy import SeededEntropy
 
+from penstock.adapters.embedded.cache import MemoryCache
 from penstock.adapters.embedded.clock import SystemClock
 from penstock.adapters.embedded.entropy import SystemEntropy
 from penstock.adapters.embedded.log import EmbeddedLog
 from penstock.adapters.embedded.rows import PARTITION
 from penstock.adapters.embedded.store import EmbeddedStore
+from penstock.ports.cache import Cache
 from penstock.ports.log import Log
 from penstock.ports.store import Store
 from penstock.records.position import Position, parse
@@ -116,3 +121,22 @@ class TestEmbeddedStore(StoreLaws, StoreKeepingLaws):
                     offset = parse(applied.position).offset
                     assert await read(store, collections[offset], "r") == state("r", offset)
             writing.result()
+
+
+class MemoryCaches:
+    placeholder_ms = 2_000
+
+    def __init__(self) -> None:
+        self._clock = HandClock()
+
+    async def fresh(self) -> Cache:
+        return MemoryCache(64 * 1024 * 1024, self._clock, SeededEntropy())
+
+    async def wait(self, milliseconds: int) -> None:
+        self._clock.advance(milliseconds)
+
+
+class TestMemoryCache(CacheLaws):
+    @pytest.fixture
+    def caches(self) -> MemoryCaches:
+        return MemoryCaches()
