@@ -36,6 +36,8 @@ CREATE TABLE IF NOT EXISTS revisions(
 """
 
 _encode: Final = msgspec.json.Encoder().encode
+_compared: Final = msgspec.json.Encoder(order="deterministic").encode
+"""As JSON, since to Python 1 is True, and a schema that asks for one is not one for the other."""
 _decode: Final = msgspec.json.Decoder(Settings).decode
 
 
@@ -67,7 +69,7 @@ class EmbeddedCatalog:
     async def put(self, tenant: str, name: str, settings: Settings, now: int) -> Collection:
         with self._lock:
             known = self._by_name.get((tenant, name))
-            if known is not None and known.settings == settings:
+            if known is not None and _compared(known.settings) == _compared(settings):
                 return known
             if known is None:
                 fresh = f"{self._entropy.bits(_ID_BITS):016x}"
@@ -83,7 +85,7 @@ class EmbeddedCatalog:
         return self._by_name.get((tenant, name))
 
     async def list(self, tenant: str) -> Sequence[Collection]:
-        own = [one for one in self._by_name.values() if one.tenant == tenant]
+        own = [one for one in list(self._by_name.values()) if one.tenant == tenant]
         return sorted(own, key=lambda one: one.name)
 
     async def drop(self, tenant: str, name: str, now: int) -> Collection | None:
