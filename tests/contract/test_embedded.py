@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.contract.cache_laws import CacheLaws
+from tests.contract.catalog_laws import CatalogLaws
 from tests.contract.consumer_laws import ConsumerLaws
 from tests.contract.log_laws import LogLaws
 from tests.contract.store_keeping_laws import StoreKeepingLaws
@@ -19,12 +20,14 @@ from tests.support.clock import HandClock
 from tests.support.entropy import SeededEntropy
 
 from penstock.adapters.embedded.cache import MemoryCache
+from penstock.adapters.embedded.catalog import EmbeddedCatalog
 from penstock.adapters.embedded.clock import SystemClock
 from penstock.adapters.embedded.entropy import SystemEntropy
 from penstock.adapters.embedded.log import EmbeddedLog
 from penstock.adapters.embedded.rows import PARTITION
 from penstock.adapters.embedded.store import EmbeddedStore
 from penstock.ports.cache import Cache
+from penstock.ports.catalog import Catalog
 from penstock.ports.log import Log
 from penstock.ports.store import Store
 from penstock.records.position import Position, parse
@@ -140,3 +143,35 @@ class TestMemoryCache(CacheLaws):
     @pytest.fixture
     def caches(self) -> MemoryCaches:
         return MemoryCaches()
+
+
+class EmbeddedCatalogs:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = count()
+        self._open: dict[Catalog, Path] = {}
+
+    async def fresh(self) -> Catalog:
+        return self._opened(self._folder / f"catalog{next(self._numbers)}.db")
+
+    async def reopened(self, catalog: Catalog) -> Catalog:
+        path = self._open.pop(catalog)
+        await catalog.close()
+        return self._opened(path)
+
+    async def close(self) -> None:
+        for catalog in self._open:
+            await catalog.close()
+
+    def _opened(self, path: Path) -> Catalog:
+        catalog = EmbeddedCatalog(path, SystemEntropy())
+        self._open[catalog] = path
+        return catalog
+
+
+class TestEmbeddedCatalog(CatalogLaws):
+    @pytest.fixture
+    async def catalogs(self, tmp_path: Path) -> AsyncIterator[EmbeddedCatalogs]:
+        opener = EmbeddedCatalogs(tmp_path)
+        yield opener
+        await opener.close()
