@@ -2,6 +2,7 @@
 # make test    everything, from install to verdict
 # make check   format, lint, types, architecture, generated documents
 # make bench   measure
+# make stack   real Kafka, MongoDB and Redis to play with; CLUSTER=1 for clusters of each
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,7 +11,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-long check format docs bench crash lock
+.PHONY: help run test test-long check format docs bench crash stack lock
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(MAKEFILE_LIST)
@@ -45,6 +46,9 @@ bench: $(VENV)/development
 
 crash: $(VENV)/development
 	$(BIN)/python -m tests.faults.crash --kills 500
+
+stack: $(VENV)/development
+	@exec $(BIN)/python -m tests.support.servers.stack $(if $(CLUSTER),--cluster)
 
 # The locks are written anew with uv: `make lock`, then look at the difference.
 lock: $(VENV)/development

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from tests.support.server import Server
+from tests.support.servers.fixtures import kafka, mongodb, redis, redis_cluster
+
+__all__ = ["kafka", "mongodb", "redis", "redis_cluster", "server"]
 
 
 @pytest.fixture

@@ -215,12 +215,13 @@ class EmbeddedLog:
         last = self._last_offset + count
         now = max(self._clock.now(), self._last_time)
         row = encode_batch(operations)
-        with transaction(self._connection):
-            query(
-                self._connection,
-                "INSERT INTO batches VALUES (?, ?, ?, ?)",
-                (last, count, now, row),
-            )
+        # A single statement is a transaction by itself: begin and commit of our own would let go of
+        # the interpreter, and have to take it back, three times instead of once.
+        query(
+            self._connection,
+            "INSERT INTO batches VALUES (?, ?, ?, ?)",
+            (last, count, now, row),
+        )
         given = positions(PARTITION, last - count + 1, count)
         return Batch(last, given, now, operations, len(row))
 

@@ -1,0 +1,111 @@
+"""One server process that can be killed, paused and started again, on a port that it keeps."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+_STOP_S: Final = 20
+_START_S: Final = 90
+_LOOK_EVERY_S: Final = 0.05
+
+
+class Node:
+    """A process of a server.
+
+    Args:
+        name: for messages, and of its log.
+        command: starts it; it stays in the foreground.
+        folder: for its log, `<name>.log`.
+        environment: beside our own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        # Where this process dies, however it does, so do its servers.
+        self._command = ["setpriv", "--pdeathsig", "KILL", *command]
+        self._environment = os.environ | (environment or {})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start it; whether it is ready is another question, see `until`."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+            )
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """SIGTERM; SIGKILL where that does not help."""
+        self._end(signal.SIGTERM)
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def until(self, ready: Callable[[], bool], what: str) -> None:
+        """Wait until `ready`, while the process lives. Raises `AssertionError` with its log."""
+        until = time.monotonic() + _START_S
+        while not ready():
+            if not self.alive or time.monotonic() > until:
+                tail = self.log.read_text(errors="replace")[-3000:]
+                raise AssertionError(f"{self.name}: {what} did not come about; {self.log}:\n{tail}")
+            time.sleep(_LOOK_EVERY_S)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(number)
+        if number is not signal.SIGKILL:
+            # One that is paused takes no other signal.
+            self._process.send_signal(signal.SIGCONT)
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(_STOP_S)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at the moment."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
