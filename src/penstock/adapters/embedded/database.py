@@ -14,7 +14,16 @@ from penstock.errors import Unavailable
 
 _BUSY_MS: Final = 2_000
 _PAGE_BYTES: Final = 8_192
+_SCHEMA_TRIES: Final = 10
 _CACHE_KIB: Final = 64 * 1024
+
+_FOR_THE_MOMENT: Final = (
+    apsw.FullError,
+    apsw.IOError,
+    apsw.BusyError,
+    apsw.CantOpenError,
+    apsw.SchemaChangeError,
+)
 
 Synchronous = Literal["FULL", "NORMAL"]
 
@@ -96,7 +105,7 @@ def store_errors() -> Iterator[None]:
     """What SQLite cannot do for the moment is `store_unavailable`."""
     try:
         yield
-    except (apsw.FullError, apsw.IOError, apsw.BusyError, apsw.CantOpenError) as error:
+    except _FOR_THE_MOMENT as error:
         raise Unavailable("store_unavailable", retry_after=1, internal=str(error)) from error
 
 
@@ -108,5 +117,14 @@ def placeholders(rows: int, columns: int) -> str:
 def query(
     connection: apsw.Connection, sql: str, bindings: Sequence[Any] = ()
 ) -> list[tuple[Any, ...]]:
-    """All rows of a statement."""
+    """All rows of a statement.
+
+    Where others make tables at the same moment, SQLite gives up after some tries, with nothing
+    read; and so do we, in the end.
+    """
+    for _ in range(_SCHEMA_TRIES):
+        try:
+            return connection.execute(sql, bindings).fetchall()
+        except apsw.SchemaChangeError:
+            continue
     return connection.execute(sql, bindings).fetchall()

@@ -42,7 +42,9 @@ from penstock.records.operation import Entry, Operation
 from penstock.records.position import Partition, Position, parse, positions
 from penstock.telemetry.logs import logger
 
-_GROUP_OPERATIONS: Final = 8_000
+_GROUP_BYTES: Final = 8 * 1024 * 1024
+_OVERHEAD: Final = 1024
+"""What an operation counts for beside its data: a group has a bound in number, too."""
 _IDENTITY_BITS: Final = 64
 _TRIM_ROWS: Final = 500
 _SCHEMA: Final = """
@@ -66,6 +68,8 @@ class EmbeddedLog:
         self._clock = clock
         self._connection = connect(path, "FULL")
         self._identity = self._prepare(entropy)
+        # A process that was killed may have written what it did not synchronise any more.
+        checkpoint(self._connection, "TRUNCATE")
         self._readers = Readers(path)
         self._tail = Tail()
         self._wake = Wake()
@@ -182,8 +186,8 @@ class EmbeddedLog:
             if not isinstance(item, list):
                 return waiting, item
             waiting.extend(item)
-            size += sum(len(one.operations) for one in item)
-            if size >= _GROUP_OPERATIONS:
+            size += sum(_OVERHEAD + len(one.data) for append in item for one in append.operations)
+            if size >= _GROUP_BYTES:
                 return waiting, []
 
     def _is_due(self, waiting: Append) -> bool:
