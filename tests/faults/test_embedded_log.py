@@ -24,6 +24,7 @@ from tests.contract.logs import (
     operation,
     polled,
 )
+from tests.support.clock import HandClock
 from tests.support.disk import Disk, broken, failing_disk, full, sound
 
 from penstock.adapters.embedded.clock import SystemClock
@@ -100,6 +101,24 @@ async def test_a_failed_synchronisation_is_an_unknown_outcome(
     await log.close()
 
 
+async def test_what_is_unknown_and_was_written_is_read_in_its_place(path: Path, disk: Disk) -> None:
+    log = opened(path)
+    consumer = log.consumer(after())
+    kept = await append(log, [operation(data=b"before")])
+    disk.before_sync = broken
+    assert await refused(log, [operation(data=b"unknown")]) == {(OutcomeUnknown, "outcome_unknown")}
+    assert await refused(log, [operation(data=b"no")]) == {(Unavailable, "log_unavailable")}
+    disk.heal()
+    kept += await append(log, [operation(data=b"after")])
+    read = await polled(consumer)
+    assert {one.position for one in read} >= set(kept)
+    await consumer.close()
+    await log.close()
+    log = opened(path)
+    assert await everything(log, len(read)) == read
+    await log.close()
+
+
 async def test_a_trim_that_fails_says_so_and_the_log_goes_on(path: Path, disk: Disk) -> None:
     log = opened(path)
     answers = []
@@ -114,6 +133,22 @@ async def test_a_trim_that_fails_says_so_and_the_log_goes_on(path: Path, disk: D
     assert await log.trim(answers[3], 2**50) == 3
     answers += await append(log, [operation()])
     assert [one.position for one in await everything(log, 2)] == answers[3:]
+    await log.close()
+
+
+async def test_time_in_the_log_does_not_go_back_with_the_clock(path: Path) -> None:
+    clock = HandClock()
+    start = clock.now()
+    log = EmbeddedLog(path, clock, SystemEntropy())
+    await append(log, [operation()])
+    clock.set_back(5_000)
+    await append(log, [operation()])
+    await log.close()
+    log = EmbeddedLog(path, clock, SystemEntropy())
+    await append(log, [operation()])
+    clock.advance(5_001)
+    await append(log, [operation()])
+    assert [one.time - start for one in await everything(log, 4)] == [0, 0, 0, 1]
     await log.close()
 
 
