@@ -134,6 +134,18 @@ class StoreKeepingLaws:
             await asyncio.sleep(0)
         await writing
 
+    async def test_another_process_sees_what_was_applied(self, stores: Stores) -> None:
+        store, collection = await stores.fresh(), new_collection()
+        other = await stores.beside(store)
+        assert await read(other, collection, "r") is None
+        for offset in range(3):
+            async with store.batch() as batch:
+                await batch.replace(collection, [state("r", offset)])
+                await batch.conclude([], {Partition(1, 0): reached(offset)})
+            assert await other.applied() == {Partition(1, 0): reached(offset)}
+            assert await read(other, collection, "r") == state("r", offset)
+            assert await other.page(collection, None, 10, 0) == [state("r", offset)]
+
     async def test_a_batch_that_fails_moves_no_position_and_may_be_repeated(
         self, stores: Stores
     ) -> None:
@@ -235,6 +247,8 @@ class StoreKeepingLaws:
             assert await read(store, gone, "r") is None
             assert await store.page(gone, None, 10, 0) == []
             assert await store.mark(gone, "r", "k1") is None
+            async with store.batch() as batch:
+                assert await batch.spilled(gone, [("r", "k1")]) == {}
         await store.remove(new_collection())
         store = await stores.reopened(store)
         assert await read(store, gone, "r") is None

@@ -25,6 +25,10 @@ class Stores(Protocol):
         """The same store as another process finds it, after the one that had it open has ended."""
         ...
 
+    async def beside(self, store: Store) -> Store:
+        """The same store as another process has it open at the same time."""
+        ...
+
     async def swept(self, store: Store, now: int, outcomes_before: int) -> None:
         """Sweep, and wait until what may go is gone, whoever removes it."""
         ...

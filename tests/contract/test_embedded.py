@@ -15,7 +15,7 @@ from tests.contract.consumer_laws import ConsumerLaws
 from tests.contract.log_laws import LogLaws
 from tests.contract.store_keeping_laws import StoreKeepingLaws
 from tests.contract.store_laws import StoreLaws
-from tests.contract.stores import new_collection, reached, read, state
+from tests.contract.stores import at, new_collection, reached, read, state
 from tests.support.clock import HandClock
 from tests.support.entropy import SeededEntropy
 
@@ -30,6 +30,7 @@ from penstock.ports.cache import Cache
 from penstock.ports.catalog import Catalog
 from penstock.ports.log import Log
 from penstock.ports.store import Store
+from penstock.records.outcome import Outcome, Result
 from penstock.records.position import Position, parse
 
 
@@ -83,6 +84,9 @@ class EmbeddedStores:
         await store.close()
         return self._opened(path)
 
+    async def beside(self, store: Store) -> Store:
+        return self._opened(self._open[store])
+
     async def swept(self, store: Store, now: int, outcomes_before: int) -> None:
         while await store.sweep(now, outcomes_before):
             pass
@@ -103,6 +107,18 @@ class TestEmbeddedStore(StoreLaws, StoreKeepingLaws):
         opener = EmbeddedStores(tmp_path)
         yield opener
         await opener.close()
+
+    async def test_a_sweep_is_exact_and_counts_what_went(self, stores: EmbeddedStores) -> None:
+        store, collection = await stores.fresh(), new_collection()
+        async with store.batch() as batch:
+            await batch.insert(collection, [state("due", 1, gc_at=500), state("not", 1, gc_at=501)])
+            outcomes = [Outcome(at(offset), Result.QUARANTINED, offset) for offset in (99, 100)]
+            await batch.conclude(outcomes, {PARTITION: reached(100)})
+        assert await store.sweep(500, 100) == 2
+        assert (await store.get(collection, ["due", "not"])).keys() == {"not"}
+        assert await store.outcome(at(99)) is None
+        assert await store.outcome(at(100)) == outcomes[1]
+        assert await store.sweep(500, 100) == 0
 
     async def test_another_thread_sees_all_up_to_the_applied_position(
         self, stores: EmbeddedStores
