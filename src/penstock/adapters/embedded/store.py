@@ -138,7 +138,7 @@ class EmbeddedStore:
     async def sweep(self, now: int, outcomes_before: int) -> int:
         gone = 0
         with store_errors(), transaction(self._writer):
-            for table in self._tables:
+            for table in states.tables(self._writer):
                 self._writer.execute(
                     f"DELETE FROM {table} WHERE number IN (SELECT number FROM {table}"
                     " WHERE gc_at <= ? LIMIT ?)",
