@@ -1,0 +1,107 @@
+"""What the cache in memory promises beyond its port: its size, its jitter, its threads."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.support.clock import HandClock
+from tests.support.entropy import SeededEntropy
+
+from penstock.adapters.embedded.cache import MemoryCache
+from penstock.ports.cache import Cached, Key
+from penstock.records.position import position
+
+ENTRY_BYTES = 600
+"""What an entry counts beside its body."""
+
+
+def value(number: int, fence: int = 1, size: int = 400, ttl_ms: int = 60_000) -> Cached:
+    where = position(1, 0, fence)
+    return Cached("t", "c", f"r{number}", where, where, bytes(size), None, 0, ttl_ms)
+
+
+def keys(count: int) -> list[Key]:
+    return [value(number).key for number in range(count)]
+
+
+def cache(most_bytes: int = 1_000_000, clock: HandClock | None = None) -> MemoryCache:
+    return MemoryCache(most_bytes, clock or HandClock(), SeededEntropy())
+
+
+async def held(one: MemoryCache, count: int) -> list[int]:
+    return [place for place, found in enumerate(await one.get(keys(count))) if found is not None]
+
+
+async def test_the_least_recently_used_goes_first() -> None:
+    one = cache(5 * (ENTRY_BYTES + 400))
+    await one.write([value(number) for number in range(5)])
+    await one.get(keys(1))
+    await one.write([value(5), value(6)])
+    assert await held(one, 7) == [0, 3, 4, 5, 6]
+
+
+async def test_what_is_replaced_does_not_count_any_more() -> None:
+    one = cache(5 * (ENTRY_BYTES + 400))
+    for fence in range(1, 50):
+        await one.write([value(0, fence, size=fence * 8)])
+    await one.write([value(number) for number in range(1, 5)])
+    assert await held(one, 5) == [0, 1, 2, 3, 4]
+
+
+async def test_a_placeholder_counts_and_is_replaced_by_what_fills_it() -> None:
+    one = cache(5 * ENTRY_BYTES)
+    await one.reserve(keys(6), "token")
+    assert await one.present("t", "c", [key.record_id for key in keys(6)]) == {
+        "r1", "r2", "r3", "r4", "r5",
+    }  # fmt: skip
+    await one.fill([value(number, size=0) for number in range(6)], "token")
+    assert await held(one, 6) == [1, 2, 3, 4, 5]
+
+
+async def test_what_is_larger_than_the_cache_is_not_held() -> None:
+    one = cache(2_000)
+    await one.write([value(0, size=10_000)])
+    assert await held(one, 1) == []
+    await one.write([value(1)])
+    assert await held(one, 2) == [1]
+
+
+async def test_what_was_filled_together_expires_within_a_tenth_but_not_at_once() -> None:
+    clock = HandClock()
+    one = cache(clock=clock)
+    await one.write([value(number, ttl_ms=1_000) for number in range(200)])
+    left: list[int] = []
+    for step in (899, 21, 20, 20, 20, 20):
+        clock.advance(step)
+        left.append(len(await held(one, 200)))
+    assert left[0] == 200
+    assert left[-1] == 0
+    assert len(set(left)) == 6
+
+
+async def test_two_threads_may_use_it_at_once() -> None:
+    one = cache(200 * (ENTRY_BYTES + 400))
+
+    async def use(seed: int) -> None:
+        chance = random.Random(seed)
+        newest: dict[int, str] = {}
+        for step in range(3_000):
+            number = chance.randrange(300)
+            await one.reserve([value(number).key], f"{seed}-{step}")
+            await one.fill([value(number, step)], f"{seed}-{step}")
+            await one.refresh([value(number, step)])
+            found = (await one.get([value(number).key]))[0]
+            if found is not None:
+                assert found.record_id == f"r{number}"
+                newest[number] = found.fence
+            await one.claim(f"k{number}", b"1", 1_000)
+            await one.release(f"k{number}")
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(asyncio.run, use(seed)) for seed in range(2)]:
+            done.result()
+    # The books are right when, after all of it, exactly as many as fit are held.
+    await one.write([value(number, 10_000) for number in range(300)])
+    assert await held(one, 300) == list(range(100, 300))
