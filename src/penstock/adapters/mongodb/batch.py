@@ -1,0 +1,85 @@
+"""One slice's writes to MongoDB."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from bson.datetime_ms import DatetimeMS
+
+from penstock.adapters.mongodb import writes
+from penstock.adapters.mongodb.connection import Document, insert_or_replace, store_errors
+from penstock.adapters.mongodb.layout import Layout, side_id
+from penstock.adapters.mongodb.progress import move, outcome_document
+from penstock.adapters.mongodb.states import mark_of, state_of, stored_mark
+from penstock.ports.store import Applied
+from penstock.records.outcome import Outcome
+from penstock.records.position import Partition
+from penstock.records.record import Mark, State
+
+_WITHOUT_DATA: Final = {"data": False}
+
+
+class MongoBatch:
+    """`ports.store.StoreBatch` in order: no transaction, and each step may be repeated.
+
+    It reads what the primary has, though a majority may not have it yet: what is written after it
+    is durable only together with it.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    async def load(
+        self, collection_id: str, record_ids: Collection[str], with_data: Collection[str]
+    ) -> dict[str, State]:
+        records = self._layout.records(collection_id)
+        loaded: dict[str, State] = {}
+        for data in (False, True):
+            asked = list(with_data) if data else [one for one in record_ids if one not in with_data]
+            if asked:
+                projection = None if data else _WITHOUT_DATA
+                with store_errors():
+                    found = records.find(
+                        {"_id": {"$in": asked}}, projection, batch_size=len(asked) + 1
+                    )
+                    documents = await found.to_list()
+                loaded |= {one["_id"]: state_of(one) for one in documents}
+        return loaded
+
+    async def spilled(
+        self, collection_id: str, operations: Collection[tuple[str, str]]
+    ) -> dict[tuple[str, str], Mark]:
+        by_id = {side_id(collection_id, *one): one for one in operations}
+        with store_errors():
+            found = await self._layout.spilled.find({"_id": {"$in": list(by_id)}}).to_list()
+        return {by_id[one["_id"]]: mark_of(one["op"]) for one in found}
+
+    async def spill(self, collection_id: str, marks: Sequence[tuple[str, Mark, int]]) -> None:
+        documents: list[Document] = [
+            {
+                "_id": side_id(collection_id, record_id, mark.operation_id),
+                "op": stored_mark(mark),
+                "until": DatetimeMS(until),
+            }
+            for record_id, mark, until in marks
+        ]
+        with store_errors():
+            await insert_or_replace(self._layout.spilled, documents)
+
+    async def insert(self, collection_id: str, states: Sequence[State]) -> list[str]:
+        with store_errors():
+            return await writes.insert(await self._layout.written(collection_id), states)
+
+    async def replace(self, collection_id: str, states: Sequence[State]) -> list[str]:
+        with store_errors():
+            return await writes.replace(await self._layout.written(collection_id), states)
+
+    async def conclude(
+        self, outcomes: Sequence[Outcome], applied: Mapping[Partition, Applied]
+    ) -> None:
+        with store_errors():
+            documents = [outcome_document(one) for one in outcomes]
+            await insert_or_replace(self._layout.outcomes, documents)
+            for one in applied.values():
+                await move(self._layout.applied, one)

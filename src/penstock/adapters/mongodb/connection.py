@@ -1,0 +1,118 @@
+"""Connecting to MongoDB, and what its errors mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from bson.codec_options import CodecOptions, DatetimeConversion
+from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+)
+from pymongo.read_concern import ReadConcern
+
+from penstock.errors import Unavailable
+
+Document = dict[str, Any]
+Client = AsyncMongoClient[Document]
+Database = AsyncDatabase[Document]
+Collection = AsyncCollection[Document]
+
+DUPLICATE_KEY: Final = 11000
+
+_OPTIONS: Final[CodecOptions[Document]] = CodecOptions(
+    # Milliseconds as they stand there: a `datetime` costs more and ends at the year 9999.
+    datetime_conversion=DatetimeConversion.DATETIME_MS
+)
+_MAJORITY: Final = "majority"
+_FOR_THE_MOMENT: Final = frozenset({
+    # MongoDB, src/mongo/base/error_codes.yml: networks, elections, shutdowns, interruptions, time
+    # limits, killed cursors, conflicting writes, write concerns, shards that move, full disks.
+    6, 7, 24, 43, 50, 64, 89, 91, 100, 107, 112, 134, 150, 175, 189, 202, 237, 262, 279, 314, 355,
+    365, 384, 402, 406, 407, 9001, 10058, 10107, 11600, 11601, 11602, 13388, 13435, 13436, 14031,
+})  # fmt: skip
+
+
+def connect(url: str, timeout_s: float, selection_timeout_s: float) -> Client:
+    """A client, which connects when it is first used, and belongs to the loop that it is used on.
+
+    Args:
+        url: of MongoDB, with whatever else it says of TLS and credentials.
+        timeout_s: of each operation, retries included.
+        selection_timeout_s: how long of that to look for a primary.
+    """
+    return AsyncMongoClient(
+        url,
+        timeoutMS=round(timeout_s * 1000),
+        serverSelectionTimeoutMS=round(selection_timeout_s * 1000),
+        appname="penstock",
+    )
+
+
+def database_of(client: Client, name: str) -> Database:
+    """Its primary's newest state; what is written is on a majority, on disk, when that returns."""
+    return client.get_database(
+        name,
+        codec_options=_OPTIONS,
+        read_preference=ReadPreference.PRIMARY,
+        read_concern=ReadConcern("local"),
+        write_concern=WriteConcern(_MAJORITY),
+    )
+
+
+def settled(collection: Collection) -> Collection:
+    """The same for reading: only what a majority has, which no change of primary takes back."""
+    return collection.with_options(read_concern=ReadConcern(_MAJORITY))
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """What MongoDB cannot do for the moment is `store_unavailable`."""
+    try:
+        yield
+    except PyMongoError as error:
+        if not _is_for_the_moment(error):
+            raise
+        raise Unavailable("store_unavailable", retry_after=1, internal=str(error)) from error
+
+
+def duplicates(error: BulkWriteError) -> list[int]:
+    """The places of the documents not inserted because their ids existed.
+
+    Raises the error itself where anything else went wrong as well.
+    """
+    errors = error.details["writeErrors"]
+    if error.details["writeConcernErrors"] or any(one["code"] != DUPLICATE_KEY for one in errors):
+        raise error
+    return [one["index"] for one in errors]
+
+
+def _is_for_the_moment(error: PyMongoError) -> bool:
+    if isinstance(error, BulkWriteError):
+        return bool(error.details["writeConcernErrors"]) or any(
+            one["code"] in _FOR_THE_MOMENT for one in error.details["writeErrors"]
+        )
+    if isinstance(error, ConnectionFailure | WriteConcernError | ExecutionTimeout):
+        return True
+    return error.timeout or (isinstance(error, OperationFailure) and error.code in _FOR_THE_MOMENT)
+
+
+async def insert_or_replace(collection: Collection, documents: Sequence[Document]) -> None:
+    """Write documents, nearly all of which are new: several times cheaper than as upserts."""
+    if not documents:
+        return
+    try:
+        await collection.insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        for place in duplicates(error):
+            document = documents[place]
+            await collection.replace_one({"_id": document["_id"]}, document, upsert=True)

@@ -1,0 +1,68 @@
+"""The physical collections, and the indexes by which the server removes what is due."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from penstock.adapters.mongodb.connection import Client, Collection, database_of
+from penstock.records.operation import CLIENT_RETENTION_MS
+
+_ID: Final = re.compile(r"[0-9a-z]{1,64}")
+_AFTER_ID: Final = chr(ord("/") + 1)
+
+
+class Layout:
+    """The collections of a database: one with the records of each collection of ours, and three.
+
+    Attributes:
+        applied: the applied positions, by partition.
+        outcomes: by position.
+        spilled: marks that found no room in their records, by `side_id`.
+    """
+
+    def __init__(self, client: Client, database: str) -> None:
+        self._client = client
+        self._database = database_of(client, database)
+        self.applied: Collection = self._database["applied"]
+        self.outcomes: Collection = self._database["outcomes"]
+        self.spilled: Collection = self._database["spilled"]
+        self._prepared = False
+        self._written: set[str] = set()
+
+    def records(self, collection_id: str) -> Collection:
+        """For reading. Ids are ours, so a foreign character is a defect."""
+        assert _ID.fullmatch(collection_id), collection_id
+        return self._database[f"records_{collection_id}"]
+
+    async def written(self, collection_id: str) -> Collection:
+        """For writing: there, with its index, and sharded where the server can do that."""
+        records = self.records(collection_id)
+        if collection_id not in self._written:
+            await records.create_index("gc_at", expireAfterSeconds=0, sparse=True)
+            if await self._client.is_mongos:
+                await self._client.admin.command(
+                    "shardCollection", records.full_name, key={"_id": "hashed"}
+                )
+            self._written.add(collection_id)
+        return records
+
+    async def prepare(self) -> None:
+        """Make the indexes of what every collection shares, once."""
+        if self._prepared:
+            return
+        kept_s = CLIENT_RETENTION_MS // 1000
+        await self.outcomes.create_index("time", expireAfterSeconds=kept_s)
+        await self.spilled.create_index("until", expireAfterSeconds=0)
+        self._prepared = True
+
+    async def remove(self, collection_id: str) -> None:
+        self._written.discard(collection_id)
+        await self.records(collection_id).drop()
+        side = {"$gte": f"{collection_id}/", "$lt": f"{collection_id}{_AFTER_ID}"}
+        await self.spilled.delete_many({"_id": side})
+
+
+def side_id(collection_id: str, record_id: str, operation_id: str) -> str:
+    """Of a spilled mark: the collection first; neither it nor a record's id can have a NUL."""
+    return f"{collection_id}/{record_id}\x00{operation_id}"

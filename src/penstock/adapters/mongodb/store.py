@@ -1,0 +1,137 @@
+"""The store on MongoDB: a physical collection for each collection, no transactions.
+
+Writes are on a majority when they return, and conditional on the fence that stands there, so that
+each may be repeated. Reads come from the primary and see only what a majority has; a read after
+`applied` waits for the time at which that was read, so that also a primary that has been replaced
+and does not know it cannot show less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from bson.datetime_ms import DatetimeMS
+from bson.timestamp import Timestamp
+
+from penstock.adapters.mongodb.batch import MongoBatch
+from penstock.adapters.mongodb.connection import (
+    Collection,
+    Document,
+    connect,
+    settled,
+    store_errors,
+)
+from penstock.adapters.mongodb.layout import Layout, side_id
+from penstock.adapters.mongodb.progress import applied_of, outcome_of
+from penstock.adapters.mongodb.states import mark_of, state_of
+from penstock.ports.store import Applied
+from penstock.records.outcome import Outcome
+from penstock.records.position import Partition, Position, partition_of
+from penstock.records.record import Mark, State
+
+_WITHOUT_MARKS: Final = {"ops": False}
+
+
+class MongoStore:
+    """`ports.store.Store` on one database. It belongs to the event loop that first uses it.
+
+    Args:
+        url: of MongoDB, with whatever else it says of TLS and credentials.
+        database: its name.
+        timeout_s: of each operation, retries included.
+        selection_timeout_s: how long of that to look for a primary.
+    """
+
+    def __init__(
+        self, url: str, database: str, *, timeout_s: float = 10, selection_timeout_s: float = 2
+    ) -> None:
+        self._client = connect(url, timeout_s, selection_timeout_s)
+        self._layout = Layout(self._client, database)
+        self._seen: Timestamp | None = None
+
+    async def applied(self) -> Mapping[Partition, Applied]:
+        found = [applied_of(one) for one in await self._read(self._layout.applied, {})]
+        return {partition_of(one.position): one for one in found}
+
+    async def get(self, collection_id: str, record_ids: Sequence[str]) -> dict[str, State]:
+        documents = await self._read(
+            self._layout.records(collection_id),
+            {"_id": {"$in": list(record_ids)}},
+            projection=_WITHOUT_MARKS,
+            # All in the first answer.
+            batch_size=len(record_ids) + 1,
+        )
+        return {one["_id"]: state_of(one) for one in documents}
+
+    async def page(
+        self, collection_id: str, after: str | None, limit: int, now: int
+    ) -> list[State]:
+        # MongoDB compares text by its UTF-8 bytes, which is by code point. No id is empty.
+        documents = await self._read(
+            self._layout.records(collection_id),
+            {
+                "_id": {"$gt": after or ""},
+                "tombstone": {"$exists": False},
+                "expires_at": {"$not": {"$lte": DatetimeMS(now)}},
+            },
+            projection=_WITHOUT_MARKS,
+            sort=[("_id", 1)],
+            limit=limit,
+        )
+        return [state_of(one) for one in documents]
+
+    async def outcome(self, position: Position) -> Outcome | None:
+        found = await self._read(self._layout.outcomes, {"_id": position})
+        return outcome_of(found[0]) if found else None
+
+    async def mark(self, collection_id: str, record_id: str, operation_id: str) -> Mark | None:
+        found = await self._read(
+            self._layout.records(collection_id), {"_id": record_id}, projection={"ops": True}
+        )
+        for document in found:
+            for stored in document["ops"]:
+                if stored[0] == operation_id:
+                    return mark_of(stored)
+        beside = side_id(collection_id, record_id, operation_id)
+        found = await self._read(self._layout.spilled, {"_id": beside})
+        return mark_of(found[0]["op"]) if found else None
+
+    @asynccontextmanager
+    async def batch(self) -> AsyncIterator[MongoBatch]:
+        with store_errors():
+            await self._layout.prepare()
+        yield MongoBatch(self._layout)
+
+    async def remove(self, collection_id: str) -> None:
+        with store_errors():
+            await self._layout.remove(collection_id)
+
+    async def sweep(self, now: int, outcomes_before: int) -> int:  # noqa: ARG002  # by the server
+        """The server does it, within a minute or so."""
+        return 0
+
+    async def settle(self) -> None:
+        """What is written is on a majority's disks."""
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _read(
+        self, collection: Collection, wanted: Mapping[str, Any], **options: Any
+    ) -> list[Document]:
+        """What is found, no older than anything that was read here before."""
+        with store_errors():
+            async with self._client.start_session(causal_consistency=True) as session:
+                if self._seen is not None:
+                    session.advance_operation_time(self._seen)
+                cursor = settled(collection).find(wanted, session=session, **options)
+                documents = await cursor.to_list()
+                self._see(session.operation_time)
+        return documents
+
+    def _see(self, time: Timestamp | None) -> None:
+        """What read at this time of the cluster saw, later reads see as well."""
+        if time is not None and (self._seen is None or time > self._seen):
+            self._seen = time
