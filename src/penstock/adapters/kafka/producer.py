@@ -1,0 +1,194 @@
+"""Appending: messages to librdkafka as they come, and its delivery reports back in bulk.
+
+One thread serves the reports. However many came in one round of it, each event loop is woken once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import zlib
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+from confluent_kafka import KafkaException, Message, Producer
+from confluent_kafka.cimpl import KafkaError
+
+from penstock.adapters.kafka.cluster import Settings, unavailable
+from penstock.adapters.kafka.message import headers_of
+from penstock.errors import OutcomeUnknown
+from penstock.ports.log import Appended
+from penstock.records.operation import Operation
+from penstock.records.position import position
+
+_ROUND_S: Final = 0.1
+_PROBE_S: Final = 1.0
+_FLUSH_S: Final = 10.0
+_NOT_WRITTEN: Final = frozenset(
+    (
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.INVALID_REQUIRED_ACKS,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError._QUEUE_FULL,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError._UNKNOWN_TOPIC,
+    )
+)
+"""After these a message is not in the log for certain; after any other it may be."""
+
+
+class _Waiting:
+    """An append under way: its answers so far, and whom to tell."""
+
+    __slots__ = ("answers", "future", "left", "loop")
+
+    def __init__(self, count: int) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[list[Appended]] = self.loop.create_future()
+        self.answers: list[Appended] = [_UNANSWERED] * count
+        self.left = count
+
+
+_UNANSWERED: Final = OutcomeUnknown("no delivery report came")
+
+
+class Appender:
+    """Appends to one topic.
+
+    Args:
+        settings: of the cluster.
+        topic: of the generation.
+        generation: its number.
+        partitions: of the topic.
+        timeout_ms: after which librdkafka gives a message up.
+    """
+
+    def __init__(
+        self, settings: Settings, topic: str, generation: int, partitions: int, timeout_ms: int
+    ) -> None:
+        self._topic = topic
+        self._generation = generation
+        self._partitions = partitions
+        self._producer = Producer(
+            {
+                **settings,
+                "acks": "all",
+                "enable.idempotence": True,
+                "linger.ms": 2,
+                "compression.type": "lz4",
+                "message.timeout.ms": timeout_ms,
+                "message.max.bytes": 2 * 1024 * 1024,
+                "queue.buffering.max.messages": 200_000,
+                "error_cb": self._failed,
+            }
+        )
+        self._done: list[_Waiting] = []
+        self._highest: dict[int, int] = {}
+        self._down: str | None = None
+        self._fallen: str | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="kafka-reports", daemon=True)
+        self._thread.start()
+
+    async def append(self, operations: Sequence[Operation]) -> list[Appended]:
+        """One answer per operation, in their order."""
+        reason = self._fallen or self._down
+        if reason is not None:
+            return [unavailable(reason)] * len(operations)
+        waiting = _Waiting(len(operations))
+        produce, delivered = self._producer.produce, self._delivered
+        for index, operation in enumerate(operations):
+            key = operation.key.encode()
+            try:
+                produce(
+                    self._topic,
+                    operation.data,
+                    key,
+                    zlib.crc32(key) % self._partitions,
+                    partial(delivered, waiting, index),
+                    headers=headers_of(operation),
+                )
+            except (BufferError, KafkaException) as error:
+                self._answer(waiting, index, unavailable(error))
+        if not waiting.left:
+            return waiting.answers
+        return await waiting.future
+
+    def close(self) -> None:
+        """Wait for what is under way, and end. Blocks."""
+        self._producer.flush(_FLUSH_S)
+        self._stop.set()
+        self._thread.join()
+        self._tell()
+
+    # What follows runs on the thread of the reports.
+
+    def _serve(self) -> None:
+        while not self._stop.is_set():
+            self._producer.poll(_ROUND_S)
+            self._tell()
+            if self._down is not None:
+                self._probe()
+
+    def _delivered(
+        self, waiting: _Waiting, index: int, error: KafkaError | None, message: Message
+    ) -> None:
+        if error is None:
+            self._answer(waiting, index, self._place(message))
+        elif error.code() in _NOT_WRITTEN:
+            self._answer(waiting, index, unavailable(error))
+        else:
+            self._answer(waiting, index, OutcomeUnknown(str(error)))
+        if not waiting.left:
+            self._done.append(waiting)
+
+    def _place(self, message: Message) -> Appended:
+        partition, offset = message.partition(), message.offset()
+        assert partition is not None
+        assert offset is not None
+        highest = self._highest.get(partition, -1)
+        if offset <= highest and self._fallen is None:
+            self._fallen = (
+                f"{self._topic}, partition {partition}: offset {offset} came after {highest};"
+                " was the topic deleted and created anew?"
+            )
+        if self._fallen is not None:
+            return OutcomeUnknown(self._fallen)
+        self._highest[partition] = offset
+        return position(self._generation, partition, offset)
+
+    def _answer(self, waiting: _Waiting, index: int, answer: Appended) -> None:
+        waiting.answers[index] = answer
+        waiting.left -= 1
+
+    def _tell(self) -> None:
+        done, self._done = self._done, []
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
+        for waiting in done:
+            by_loop.setdefault(waiting.loop, []).append(waiting)
+        for loop, own in by_loop.items():
+            # A loop that has ended has no one left who waits.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_resolve, own)
+
+    def _failed(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._down = str(error)
+
+    def _probe(self) -> None:
+        """While no broker can be reached, appends are refused at once, so ask from here."""
+        with suppress(KafkaException):
+            self._producer.list_topics(self._topic, timeout=_PROBE_S)
+            self._down = None
+
+
+def _resolve(done: Sequence[_Waiting]) -> None:
+    for waiting in done:
+        if not waiting.future.done():
+            waiting.future.set_result(waiting.answers)
