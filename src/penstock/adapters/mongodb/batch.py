@@ -33,19 +33,12 @@ class MongoBatch:
     async def load(
         self, collection_id: str, record_ids: Collection[str], with_data: Collection[str]
     ) -> dict[str, State]:
-        records = self._layout.records(collection_id)
-        loaded: dict[str, State] = {}
-        for data in (False, True):
-            asked = list(with_data) if data else [one for one in record_ids if one not in with_data]
-            if asked:
-                projection = None if data else _WITHOUT_DATA
-                with store_errors():
-                    found = records.find(
-                        {"_id": {"$in": asked}}, projection, batch_size=len(asked) + 1
-                    )
-                    documents = await found.to_list()
-                loaded |= {one["_id"]: state_of(one) for one in documents}
-        return loaded
+        whole = frozenset(with_data)
+        bare = [one for one in record_ids if one not in whole]
+        return {
+            **await self._found(collection_id, bare, _WITHOUT_DATA),
+            **await self._found(collection_id, list(whole), None),
+        }
 
     async def spilled(
         self, collection_id: str, operations: Collection[tuple[str, str]]
@@ -83,3 +76,17 @@ class MongoBatch:
             await insert_or_replace(self._layout.outcomes, documents)
             for one in applied.values():
                 await move(self._layout.applied, one)
+
+    async def _found(
+        self, collection_id: str, record_ids: list[str], projection: Mapping[str, bool] | None
+    ) -> dict[str, State]:
+        if not record_ids:
+            return {}
+        # One more than there are: all come in the first answer.
+        size = len(record_ids) + 1
+        with store_errors():
+            found = self._layout.records(collection_id).find(
+                {"_id": {"$in": record_ids}}, projection, batch_size=size
+            )
+            documents = await found.to_list()
+        return {one["_id"]: state_of(one) for one in documents}

@@ -9,7 +9,6 @@ from penstock.adapters.mongodb.connection import Client, Collection, database_of
 from penstock.records.operation import CLIENT_RETENTION_MS
 
 _ID: Final = re.compile(r"[0-9a-z]{1,64}")
-_AFTER_ID: Final = chr(ord("/") + 1)
 
 
 class Layout:
@@ -59,10 +58,14 @@ class Layout:
     async def remove(self, collection_id: str) -> None:
         self._written.discard(collection_id)
         await self.records(collection_id).drop()
-        side = {"$gte": f"{collection_id}/", "$lt": f"{collection_id}{_AFTER_ID}"}
-        await self.spilled.delete_many({"_id": side})
+        await self.spilled.delete_many({"_id": beginning(f"{collection_id}/")})
 
 
 def side_id(collection_id: str, record_id: str, operation_id: str) -> str:
     """Of a spilled mark: the collection first; neither it nor a record's id can have a NUL."""
     return f"{collection_id}/{record_id}\x00{operation_id}"
+
+
+def beginning(text: str) -> dict[str, str]:
+    """The condition that an id begins with this."""
+    return {"$gte": text, "$lt": text[:-1] + chr(ord(text[-1]) + 1)}

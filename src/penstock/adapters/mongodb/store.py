@@ -60,7 +60,7 @@ class MongoStore:
             self._layout.records(collection_id),
             {"_id": {"$in": list(record_ids)}},
             projection=_WITHOUT_MARKS,
-            # All in the first answer.
+            # One more than there are: all come in the first answer.
             batch_size=len(record_ids) + 1,
         )
         return {one["_id"]: state_of(one) for one in documents}
