@@ -168,6 +168,7 @@ def embedded(configuration: Configuration, clock: Clock | None = None) -> Engine
     from penstock.adapters.embedded.cache import MemoryCache
     from penstock.adapters.embedded.catalog import EmbeddedCatalog
     from penstock.adapters.embedded.clock import SystemClock
+    from penstock.adapters.embedded.database import opening
     from penstock.adapters.embedded.directory import DataDirectory
     from penstock.adapters.embedded.entropy import SystemEntropy
     from penstock.adapters.embedded.log import EmbeddedLog
@@ -178,18 +179,19 @@ def embedded(configuration: Configuration, clock: Clock | None = None) -> Engine
     directory = DataDirectory(configuration.data)
     secret = directory.secret(_revealed(configuration.secret), entropy)
     admin_key, is_new = directory.admin_key(_revealed(configuration.admin_key), entropy)
-    return Engines(
-        log=EmbeddedLog(directory.path / "log.db", clock, entropy),
-        store=EmbeddedStore(directory.path / "store.db"),
-        cache=MemoryCache(configuration.cache_bytes, clock, entropy),
-        catalog=EmbeddedCatalog(directory.path / "catalog.db", entropy),
-        clock=clock,
-        entropy=entropy,
-        secret=secret,
-        admin_key=admin_key,
-        new_admin_key=is_new,
-        release=directory.release,
-    )
+    with opening(directory.path):
+        return Engines(
+            log=EmbeddedLog(directory.path / "log.db", clock, entropy),
+            store=EmbeddedStore(directory.path / "store.db"),
+            cache=MemoryCache(configuration.cache_bytes, clock, entropy),
+            catalog=EmbeddedCatalog(directory.path / "catalog.db", entropy),
+            clock=clock,
+            entropy=entropy,
+            secret=secret,
+            admin_key=admin_key,
+            new_admin_key=is_new,
+            release=directory.release,
+        )
 
 
 def _revealed(value: SecretStr | None) -> str | None:

@@ -106,6 +106,16 @@ def test_a_wrong_key_no_key_and_no_server_are_told_apart(server: Server, tmp_pat
     assert keyless("collections", "list", "--url", "nonsense").code == 2
 
 
+@pytest.mark.parametrize("name", ["log.db", "store.db", "catalog.db"])
+def test_data_that_is_damaged_stops_the_start_with_a_sentence(tmp_path: Path, name: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / name).write_bytes(b"this is no database, but it is long enough" * 50)
+    ended = Terminal(tmp_path, "")("serve", "--port", "0", "--data", "data")
+    assert ended.code == 2
+    assert ended.err.startswith("penstock: The data in data cannot be opened: ")
+    assert "Traceback" not in ended.err
+
+
 def test_the_key_is_found_in_the_data_directory(server: Server, tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "admin-key").write_text(f"{Server.KEY}\n")

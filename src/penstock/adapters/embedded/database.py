@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import apsw
 
-from penstock.errors import Unavailable
+from penstock.errors import ConfigurationError, Unavailable
 
 _BUSY_MS: Final = 2_000
 _PAGE_BYTES: Final = 8_192
@@ -44,6 +44,15 @@ def connect(path: Path, synchronous: Synchronous, cache_kib: int = _CACHE_KIB) -
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute(f"PRAGMA cache_size = -{cache_kib}")
     return connection
+
+
+@contextmanager
+def opening(folder: Path) -> Iterator[None]:
+    """What SQLite cannot open, or finds damaged, is told in a sentence: `ConfigurationError`."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise ConfigurationError(f"The data in {folder} cannot be opened: {error}.") from error
 
 
 class Readers:
