@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,6 +26,7 @@ from penstock.apply.rulebook import Rulebook
 from penstock.apply.thread import WorkerThread
 from penstock.apply.worker import Worker
 from penstock.config.settings import Configuration
+from penstock.errors import ConfigurationError, Unavailable
 from penstock.ingest.accept import Ingest
 from penstock.ingest.backlog import Backlog
 from penstock.ingest.bulk import BulkPace
@@ -48,12 +51,20 @@ _KEEP_MARGIN_MS: Final = 3_600_000
 
 
 class Engines(NamedTuple):
-    """The adapters that were chosen, and what all parts share."""
+    """The adapters that were chosen, and what all parts share.
+
+    Attributes:
+        worker_store, worker_catalog: the same store and catalog, for the worker's event loop:
+            connections belong to one. For engines without connections, the very same.
+        release: lets go of the data directory.
+    """
 
     log: Log
     store: Store
     cache: Cache
     catalog: Catalog
+    worker_store: Store
+    worker_catalog: Catalog
     clock: Clock
     entropy: Entropy
     secret: bytes
@@ -82,7 +93,7 @@ def serve(configuration: Configuration, announce: Announce) -> int:
     # The API and the worker are two threads: one that comes back from SQLite must not wait the
     # default 5 ms for the interpreter.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    engines = embedded(configuration)
+    engines = open_engines(configuration)
     # What exists now lives as long as the process, and requests leave hardly a cycle behind: the
     # collector need not look at the one, nor often for the other.
     gc.freeze()
@@ -92,7 +103,7 @@ def serve(configuration: Configuration, announce: Announce) -> int:
 
 async def _serve(configuration: Configuration, engines: Engines, announce: Announce) -> int:
     house = parts(configuration, engines)
-    worker = WorkerThread(house.worker, uvloop.new_event_loop)
+    worker = WorkerThread(partial(work, house.worker, engines), uvloop.new_event_loop)
     application = Application(
         house.access,
         house.ingest,
@@ -114,6 +125,16 @@ async def _serve(configuration: Configuration, engines: Engines, announce: Annou
         await asyncio.to_thread(worker.stop)
         await close(engines)
     return 0 if worker.failure is None else 1
+
+
+async def work(worker: Worker, engines: Engines, stop: asyncio.Event) -> None:
+    """The worker's thread: what is its own is closed there."""
+    try:
+        await worker.run(stop)
+    finally:
+        if engines.worker_store is not engines.store:
+            await engines.worker_store.close()
+            await engines.worker_catalog.close()
 
 
 def parts(configuration: Configuration, engines: Engines) -> Parts:
@@ -140,19 +161,19 @@ def parts(configuration: Configuration, engines: Engines) -> Parts:
 
 
 def _worker(configuration: Configuration, engines: Engines) -> Worker:
-    rulebook = Rulebook(engines.catalog)
+    rulebook = Rulebook(engines.worker_catalog)
     limits = Limits(
         configuration.max_record_bytes, configuration.log_retention_ms + _KEEP_MARGIN_MS
     )
     return Worker(
         engines.log,
-        engines.store,
-        Persist(engines.store, rulebook, limits),
+        engines.worker_store,
+        Persist(engines.worker_store, rulebook, limits),
         Refresh(engines.cache, rulebook, engines.clock),
         Housekeeping(
             engines.log,
-            engines.store,
-            engines.catalog,
+            engines.worker_store,
+            engines.worker_catalog,
             engines.clock,
             configuration.log_retention_ms,
         ),
@@ -160,19 +181,17 @@ def _worker(configuration: Configuration, engines: Engines) -> Worker:
     )
 
 
-def embedded(configuration: Configuration, clock: Clock | None = None) -> Engines:
-    """The embedded engines on the data directory, which is locked until `close`.
+def open_engines(configuration: Configuration, clock: Clock | None = None) -> Engines:
+    """The engines that the configuration names; embedded ones where it names none.
 
-    Raises `ConfigurationError` where the directory cannot be used, or is in use.
+    The data directory is locked until `close`. Raises `ConfigurationError` where one cannot be
+    used, or is in use.
     """
     from penstock.adapters.embedded.cache import MemoryCache
-    from penstock.adapters.embedded.catalog import EmbeddedCatalog
     from penstock.adapters.embedded.clock import SystemClock
     from penstock.adapters.embedded.database import opening
     from penstock.adapters.embedded.directory import DataDirectory
     from penstock.adapters.embedded.entropy import SystemEntropy
-    from penstock.adapters.embedded.log import EmbeddedLog
-    from penstock.adapters.embedded.store import EmbeddedStore
 
     clock = clock or SystemClock()
     entropy = SystemEntropy()
@@ -180,11 +199,17 @@ def embedded(configuration: Configuration, clock: Clock | None = None) -> Engine
     secret = directory.secret(_revealed(configuration.secret), entropy)
     admin_key, is_new = directory.admin_key(_revealed(configuration.admin_key), entropy)
     with opening(directory.path):
+        store, catalog = _open_store(configuration, entropy)
+        worker_store, worker_catalog = store, catalog
+        if configuration.store_url is not None:
+            worker_store, worker_catalog = _open_store(configuration, entropy)
         return Engines(
-            log=EmbeddedLog(directory.path / "log.db", clock, entropy),
-            store=EmbeddedStore(directory.path / "store.db"),
+            log=_open_log(configuration, clock, entropy),
+            store=store,
             cache=MemoryCache(configuration.cache_bytes, clock, entropy),
-            catalog=EmbeddedCatalog(directory.path / "catalog.db", entropy),
+            catalog=catalog,
+            worker_store=worker_store,
+            worker_catalog=worker_catalog,
             clock=clock,
             entropy=entropy,
             secret=secret,
@@ -192,6 +217,54 @@ def embedded(configuration: Configuration, clock: Clock | None = None) -> Engine
             new_admin_key=is_new,
             release=directory.release,
         )
+
+
+def _open_log(configuration: Configuration, clock: Clock, entropy: Entropy) -> Log:
+    url = _revealed(configuration.log_url)
+    if url is None:
+        from penstock.adapters.embedded.log import EmbeddedLog
+
+        return EmbeddedLog(configuration.data / "log.db", clock, entropy)
+    with _driver("PENSTOCK_LOG_URL", "kafka"):
+        from penstock.adapters.kafka.address import settings_of
+        from penstock.adapters.kafka.log import KafkaLog
+    try:
+        return KafkaLog(
+            settings_of(url),
+            configuration.log_name,
+            configuration.log_partitions,
+            configuration.deadline_ms,
+            configuration.log_retention_ms,
+            clock,
+        )
+    except Unavailable as error:
+        raise ConfigurationError(f"PENSTOCK_LOG_URL cannot be used: {error.internal}") from error
+
+
+def _open_store(configuration: Configuration, entropy: Entropy) -> tuple[Store, Catalog]:
+    url = _revealed(configuration.store_url)
+    if url is None:
+        from penstock.adapters.embedded.catalog import EmbeddedCatalog
+        from penstock.adapters.embedded.store import EmbeddedStore
+
+        store = EmbeddedStore(configuration.data / "store.db")
+        return store, EmbeddedCatalog(configuration.data / "catalog.db", entropy)
+    with _driver("PENSTOCK_STORE_URL", "mongodb"):
+        from penstock.adapters.mongodb.catalog import MongoCatalog
+        from penstock.adapters.mongodb.store import MongoStore
+    name = configuration.store_name
+    return MongoStore(url, name), MongoCatalog(url, name, entropy)
+
+
+@contextmanager
+def _driver(setting: str, extra: str) -> Iterator[None]:
+    """A setting that needs a driver says which, where it is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{setting} needs a driver that is not installed: pip install 'penstock[{extra}]'"
+        ) from error
 
 
 def _revealed(value: SecretStr | None) -> str | None:

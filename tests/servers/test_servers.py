@@ -70,10 +70,11 @@ def test_a_redis_cluster_spreads_keys_over_its_masters(redis_cluster: Redis) -> 
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_stack_that_ends_takes_its_servers_with_it(end: signal.Signals) -> None:
+def test_a_stack_that_ends_takes_its_servers_with_it(tmp_path: Path, end: signal.Signals) -> None:
     stack = subprocess.Popen(
         [sys.executable, "-m", "tests.support.servers.stack"],
         cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -85,7 +86,8 @@ def test_a_stack_that_ends_takes_its_servers_with_it(end: signal.Signals) -> Non
         "export PENSTOCK_CACHE_URL",
     ]
     servers = children(stack.pid)
-    assert len(servers) == 3
+    time.sleep(0.5)
+    assert len(children(stack.pid)) == len(servers) == 3, "they last as long as the stack does"
     stack.send_signal(end)
     stack.wait(30)
     stack.stdout.close()
@@ -95,7 +97,7 @@ def test_a_stack_that_ends_takes_its_servers_with_it(end: signal.Signals) -> Non
         time.sleep(0.05)
     if end is not signal.SIGKILL:
         assert stack.returncode == 0
-        assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob("penstock-stack-*"))
+        assert not list(tmp_path.iterdir())
 
 
 def children(pid: int) -> list[int]:

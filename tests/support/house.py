@@ -12,7 +12,7 @@ from penstock.access.principal import Principal
 from penstock.config import Configuration
 from penstock.ports.clock import Clock
 from penstock.records.collection import Settings, Target
-from penstock.wiring import Engines, Parts, close, embedded, parts
+from penstock.wiring import Engines, Parts, close, open_engines, parts, work
 
 ADMIN = Principal("default", "admin", admin=True)
 KEY = "test-0123456789abcdef"
@@ -34,7 +34,7 @@ class House:
         return self.parts.access
 
     async def start(self, *, worker: bool = True) -> None:
-        self.engines = embedded(self.configuration, clock=self._clock)
+        self.engines = open_engines(self.configuration, clock=self._clock)
         self.parts = parts(self.configuration, self.engines)
         await self.parts.backlog.start()
         if worker:
@@ -42,7 +42,7 @@ class House:
 
     def start_worker(self) -> None:
         self._stop = asyncio.Event()
-        self._worker = asyncio.create_task(self.parts.worker.run(self._stop))
+        self._worker = asyncio.create_task(work(self.parts.worker, self.engines, self._stop))
 
     async def stop(self) -> None:
         """As on SIGTERM: what is in hand is finished."""

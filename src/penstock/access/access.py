@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from penstock.access.principal import Keys, Principal
-from penstock.errors import Forbidden, NotFound
+from penstock.errors import Forbidden, NotFound, Unavailable
 from penstock.ports.catalog import Catalog
 from penstock.ports.clock import Clock
 from penstock.records.collection import Collection, Rules, Settings, Target
 from penstock.records.identifier import check_collection_name
+
+_KNOWN_S: Final = 1.0
+"""How long a collection counts as known: other processes see a change of it that much later."""
+
+
+class _Known(NamedTuple):
+    target: Target
+    until: float
 
 
 class Access:
@@ -18,22 +27,28 @@ class Access:
     def __init__(self, keys: Keys, catalog: Catalog, clock: Clock) -> None:
         self._catalog = catalog
         self._clock = clock
-        self._targets: dict[str, Target] = {}
+        self._known: dict[tuple[str, str], _Known] = {}
         self.authenticate = keys.authenticate
 
     async def target(self, principal: Principal, name: str) -> Target:
         """The collection behind a name, with its rules compiled.
 
-        Raises `NotFound` for one that is not there, or is another tenant's.
+        Raises `NotFound` for one that is not there, or is another tenant's: that is always asked
+        for. While the catalog cannot be reached, what was known stays so; else `Unavailable`.
         """
-        collection = await self._catalog.get(principal.tenant, check_collection_name(name))
+        known = self._known.get((principal.tenant, name))
+        if known is not None and known.until > self._clock.monotonic():
+            return known.target
+        try:
+            collection = await self._catalog.get(principal.tenant, check_collection_name(name))
+        except Unavailable:
+            if known is None:
+                raise
+            return known.target
         if collection is None:
+            self._known.pop((principal.tenant, name), None)
             raise NotFound("collection_not_found")
-        known = self._targets.get(collection.id)
-        if known is None or known.collection.revision != collection.revision:
-            known = Target(collection.tenant, collection, Rules(collection.settings))
-            self._targets[collection.id] = known
-        return known
+        return self._learn(collection, known)
 
     async def put_collection(
         self, principal: Principal, name: str, settings: Settings
@@ -47,6 +62,7 @@ class Access:
         Rules(settings)
         before = await self._catalog.get(principal.tenant, name)
         collection = await self._catalog.put(principal.tenant, name, settings, self._clock.now())
+        self._known.pop((principal.tenant, name), None)
         return collection, before is None or before.id != collection.id
 
     async def list_collections(self, principal: Principal) -> Sequence[Collection]:
@@ -58,9 +74,19 @@ class Access:
         dropped = await self._catalog.drop(
             principal.tenant, check_collection_name(name), self._clock.now()
         )
+        self._known.pop((principal.tenant, name), None)
         if dropped is None:
             raise NotFound("collection_not_found")
         return dropped
+
+    def _learn(self, collection: Collection, known: _Known | None) -> Target:
+        now = self._clock.monotonic()
+        if known is None or known.target.collection != collection:
+            target = Target(collection.tenant, collection, Rules(collection.settings))
+        else:
+            target = known.target
+        self._known[collection.tenant, collection.name] = _Known(target, now + _KNOWN_S)
+        return target
 
 
 def _administer(principal: Principal) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
-from penstock.apply.worker import Worker
 from penstock.telemetry.logs import logger
+
+Work = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 _log = logger("worker")
 
@@ -16,12 +18,12 @@ class WorkerThread:
     """Runs a worker until it is stopped, and says so where it ends by itself.
 
     Args:
-        worker: to be run.
+        work: what it runs, until the event that it is handed is set.
         new_loop: makes the thread's event loop.
     """
 
-    def __init__(self, worker: Worker, new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
-        self._worker = worker
+    def __init__(self, work: Work, new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+        self._work = work
         self._loop = new_loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -47,7 +49,7 @@ class WorkerThread:
 
     def _run(self) -> None:
         try:
-            self._loop.run_until_complete(self._worker.run(self._stop))
+            self._loop.run_until_complete(self._work(self._stop))
         except BaseException as error:  # noqa: BLE001  # a thread's end must not go unnoticed
             self.failure = error
             _log.critical("worker_failed", reason=str(error), exc_info=error)

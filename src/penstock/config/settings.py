@@ -29,6 +29,29 @@ class Configuration(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
     data: Path = Field(Path("data"), description="Directory of the embedded log, store and keys.")
+    log_url: SecretStr | None = Field(
+        None,
+        description="Kafka as the log: `kafka://host:port,…`, or `kafka+ssl://`, with "
+        "`user:password@` before the hosts and `?mechanism=…&ca=…` behind them. Without it, a "
+        "file of the data directory.",
+    )
+    log_name: str = Field(
+        "penstock",
+        pattern="^[A-Za-z0-9._-]{1,200}$",
+        description="Name of the log in Kafka: its topics are `<name>.g1` and so on.",
+    )
+    log_partitions: Count = Field(12, description="Partitions of a topic that is created.")
+    store_url: SecretStr | None = Field(
+        None,
+        description="MongoDB as the store: `mongodb://…` or `mongodb+srv://…`, with whatever that "
+        "address says of TLS and credentials. Without it, files of the data directory.",
+    )
+    store_name: str = Field(
+        "penstock",
+        pattern="^[A-Za-z0-9_-]{1,38}$",
+        description="Name of the database in MongoDB.",
+    )
+
     admin_key: SecretStr | None = Field(
         None,
         description="The installation's admin key, at least 16 characters. Without it, one is "

@@ -10,7 +10,6 @@ import argparse
 import signal
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.support.servers.fetch import NotAvailable
@@ -35,8 +34,9 @@ def main() -> int:
             return 1
         servers = (log, store, cache)
         try:
-            with ThreadPoolExecutor() as pool:
-                list(pool.map(lambda server: server.start(), servers))
+            # One after another, by this thread: the servers die with the thread that started them.
+            for server in servers:
+                server.start()
             print(f"export PENSTOCK_LOG_URL={log.url}")
             print(f"export PENSTOCK_STORE_URL='{store.url}'")
             print(f"export PENSTOCK_CACHE_URL={cache.url}")

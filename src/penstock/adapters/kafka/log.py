@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -61,7 +62,7 @@ class KafkaLog:
                 "auto.offset.reset": "earliest",
             }
         )
-        self._reading = asyncio.Lock()
+        self._reading = threading.Lock()
         self._closed = False
 
     @property
@@ -76,15 +77,13 @@ class KafkaLog:
         return await self._appender.append(operations)
 
     async def bounds(self) -> Mapping[Partition, Bounds]:
-        async with self._reading:
-            return await asyncio.to_thread(self._bounds)
+        return await asyncio.to_thread(self._bounds)
 
     async def entry(self, position: Position) -> Entry | None:
         generation, number, offset = parse(position)
         if generation != self._generation or number not in self._numbers:
             return None
-        async with self._reading:
-            return await asyncio.to_thread(self._entry, number, offset, position)
+        return await asyncio.to_thread(self._entry, number, offset, position)
 
     def consumer(self, assign: Assign) -> KafkaConsumer:
         group = f"{self._name}.workers"
@@ -119,11 +118,12 @@ class KafkaLog:
         bounds = self._watermarks(number)
         if not bounds.start <= offset < bounds.end:
             return None
-        self._reader.assign([TopicPartition(self._topic, number, offset)])
-        try:
-            message = patiently(lambda: self._reader.poll(_ASK_S))
-        finally:
-            self._reader.unassign()
+        with self._reading:
+            self._reader.assign([TopicPartition(self._topic, number, offset)])
+            try:
+                message = patiently(lambda: self._reader.poll(_ASK_S))
+            finally:
+                self._reader.unassign()
         if message is None or message.error() is not None:
             raise unavailable(f"the entry at {position} could not be read")
         return entry_of(message, position) if message.offset() == offset else None

@@ -22,6 +22,7 @@ from penstock.errors import OutcomeUnknown
 from penstock.ports.log import Appended
 from penstock.records.operation import Operation
 from penstock.records.position import position
+from penstock.telemetry.logs import logger
 
 _ROUND_S: Final = 0.1
 _PROBE_S: Final = 1.0
@@ -41,6 +42,9 @@ _NOT_WRITTEN: Final = frozenset(
     )
 )
 """After these a message is not in the log for certain; after any other it may be."""
+
+
+_log = logger("log")
 
 
 class _Waiting:
@@ -158,6 +162,7 @@ class Appender:
                 f"{self._topic}, partition {partition}: offset {offset} came after {highest};"
                 " was the topic deleted and created anew?"
             )
+            _log.critical("log_replaced", reason=self._fallen)
         if self._fallen is not None:
             return OutcomeUnknown(self._fallen)
         self._highest[partition] = offset
@@ -178,14 +183,16 @@ class Appender:
                 loop.call_soon_threadsafe(_resolve, own)
 
     def _failed(self, error: KafkaError) -> None:
-        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN and self._down is None:
             self._down = str(error)
+            _log.warning("log_unreachable", reason=str(error))
 
     def _probe(self) -> None:
         """While no broker can be reached, appends are refused at once, so ask from here."""
         with suppress(KafkaException):
             self._producer.list_topics(self._topic, timeout=_PROBE_S)
             self._down = None
+            _log.warning("log_reachable_again")
 
 
 def _resolve(done: Sequence[_Waiting]) -> None:

@@ -1,0 +1,37 @@
+"""Kafka's address: what becomes of each part of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.adapters.kafka.address import settings_of
+from penstock.errors import ConfigurationError
+
+
+def test_hosts_alone_are_plain() -> None:
+    assert settings_of("kafka://a:9092,b:9092") == {
+        "bootstrap.servers": "a:9092,b:9092",
+        "security.protocol": "plaintext",
+        "log_level": "0",
+    }
+
+
+def test_credentials_and_encryption_are_taken_over() -> None:
+    assert settings_of("kafka+ssl://me:p%40ss@a:9092?mechanism=PLAIN&ca=/etc/ca.pem") == {
+        "bootstrap.servers": "a:9092",
+        "security.protocol": "sasl_ssl",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "me",
+        "sasl.password": "p@ss",
+        "ssl.ca.location": "/etc/ca.pem",
+        "log_level": "0",
+    }
+
+
+@pytest.mark.parametrize(
+    "url", ["kafka://", "http://a:1", "kafka://u:secret@a:1/topic", "kafka://u:secret@a:1?x=1"]
+)
+def test_what_is_no_address_is_refused_without_the_password(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        settings_of(url)
+    assert "secret" not in str(caught.value)
