@@ -15,8 +15,10 @@ import msgspec
 from bson.datetime_ms import DatetimeMS
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
+from pymongo.read_concern import ReadConcern
 
 from penstock.adapters.mongodb.connection import (
+    TIMEOUT_S,
     Document,
     connect,
     database_of,
@@ -29,6 +31,7 @@ from penstock.records.collection import Collection, Settings
 
 _ID_BITS: Final = 64
 _LIVE: Final = {"live": True}
+_LINEARIZABLE: Final = ReadConcern("linearizable")
 
 _encode: Final = msgspec.json.Encoder().encode
 _compared: Final = msgspec.json.Encoder(order="deterministic").encode
@@ -43,8 +46,7 @@ class MongoCatalog:
         url: of MongoDB, with whatever else it says of TLS and credentials.
         database: its name; that of the store will do.
         entropy: where the collections' ids come from.
-        timeout_s: of each operation, retries included.
-        selection_timeout_s: how long of that to look for a primary.
+        timeout_s: of each operation, with the search for a primary and all retries.
     """
 
     def __init__(
@@ -53,10 +55,9 @@ class MongoCatalog:
         database: str,
         entropy: Entropy,
         *,
-        timeout_s: float = 10,
-        selection_timeout_s: float = 2,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
-        self._client = connect(url, timeout_s, selection_timeout_s)
+        self._client = connect(url, timeout_s)
         documents = database_of(self._client, database)
         self._collections = documents["collections"]
         self._revisions = documents["revisions"]
@@ -96,8 +97,18 @@ class MongoCatalog:
         return None if found is None else _collection(found)
 
     async def by_id(self, collection_id: str) -> Collection | None:
+        """A miss is asked again of a primary that first makes sure that it is one.
+
+        One that has been replaced and does not know it may not know the collection either, and
+        the worker would reject what was accepted.
+        """
+        wanted = {"_id": collection_id}
         with store_errors():
-            found = await settled(self._collections).find_one({"_id": collection_id})
+            found = await settled(self._collections).find_one(wanted)
+            if found is None:
+                found = await self._collections.with_options(read_concern=_LINEARIZABLE).find_one(
+                    wanted
+                )
         return None if found is None else _collection(found)
 
     async def settings(self, collection_id: str, revision: int) -> Settings | None:

@@ -27,6 +27,7 @@ Client = AsyncMongoClient[Document]
 Database = AsyncDatabase[Document]
 Collection = AsyncCollection[Document]
 
+TIMEOUT_S: Final = 5.0
 DUPLICATE_KEY: Final = 11000
 
 _OPTIONS: Final[CodecOptions[Document]] = CodecOptions(
@@ -42,20 +43,14 @@ _FOR_THE_MOMENT: Final = frozenset({
 })  # fmt: skip
 
 
-def connect(url: str, timeout_s: float, selection_timeout_s: float) -> Client:
+def connect(url: str, timeout_s: float) -> Client:
     """A client, which connects when it is first used, and belongs to the loop that it is used on.
 
     Args:
         url: of MongoDB, with whatever else it says of TLS and credentials.
-        timeout_s: of each operation, retries included.
-        selection_timeout_s: how long of that to look for a primary.
+        timeout_s: of each operation, with the search for a primary and all retries.
     """
-    return AsyncMongoClient(
-        url,
-        timeoutMS=round(timeout_s * 1000),
-        serverSelectionTimeoutMS=round(selection_timeout_s * 1000),
-        appname="penstock",
-    )
+    return AsyncMongoClient(url, timeoutMS=round(timeout_s * 1000), appname="penstock")
 
 
 def database_of(client: Client, name: str) -> Database:

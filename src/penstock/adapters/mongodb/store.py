@@ -17,6 +17,7 @@ from bson.timestamp import Timestamp
 
 from penstock.adapters.mongodb.batch import MongoBatch
 from penstock.adapters.mongodb.connection import (
+    TIMEOUT_S,
     Collection,
     Document,
     connect,
@@ -40,14 +41,11 @@ class MongoStore:
     Args:
         url: of MongoDB, with whatever else it says of TLS and credentials.
         database: its name.
-        timeout_s: of each operation, retries included.
-        selection_timeout_s: how long of that to look for a primary.
+        timeout_s: of each operation, with the search for a primary and all retries.
     """
 
-    def __init__(
-        self, url: str, database: str, *, timeout_s: float = 10, selection_timeout_s: float = 2
-    ) -> None:
-        self._client = connect(url, timeout_s, selection_timeout_s)
+    def __init__(self, url: str, database: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._client = connect(url, timeout_s)
         self._layout = Layout(self._client, database)
         self._seen: Timestamp | None = None
 

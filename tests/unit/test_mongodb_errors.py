@@ -1,0 +1,88 @@
+"""Which errors of MongoDB mean that the same may well succeed later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ExecutionTimeout,
+    NetworkTimeout,
+    NotPrimaryError,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+    WriteConcernError,
+    WTimeoutError,
+)
+
+from penstock.adapters.mongodb.connection import duplicates, store_errors
+from penstock.errors import Unavailable
+
+DUPLICATE = {"index": 3, "code": 11000, "errmsg": "E11000"}
+
+
+def bulk(*errors: dict[str, Any], concern: bool = False) -> BulkWriteError:
+    failed = [{"code": 64, "errmsg": "waiting for replication timed out"}] if concern else []
+    return BulkWriteError({"writeErrors": list(errors), "writeConcernErrors": failed})
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AutoReconnect("connection closed"),
+        NotPrimaryError("not primary"),
+        NetworkTimeout("timed out"),
+        ServerSelectionTimeoutError("no primary"),
+        WaitQueueTimeoutError("no free connection"),
+        ExecutionTimeout("operation exceeded time limit", 50),
+        WriteConcernError("not enough members", 100),
+        WTimeoutError("waiting for replication timed out", 64),
+        OperationFailure("interrupted at shutdown", 11600),
+        OperationFailure("stepped down", 189),
+        OperationFailure("no space left", 14031),
+        bulk(DUPLICATE, concern=True),
+        bulk(DUPLICATE, {"index": 4, "code": 11602, "errmsg": "interrupted"}),
+    ],
+    ids=lambda error: f"{type(error).__name__}-{getattr(error, 'code', None)}",
+)
+def test_what_passes_is_unavailable(error: PyMongoError) -> None:
+    with pytest.raises(Unavailable) as caught, store_errors():
+        raise error
+    assert (caught.value.code, caught.value.retry_after) == ("store_unavailable", 1)
+    assert caught.value.internal == str(error)
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationFailure("not authorized", 13),
+        OperationFailure("authentication failed", 18),
+        OperationFailure("document validation failed", 121),
+        bulk({"index": 0, "code": 121, "errmsg": "document validation failed"}),
+        bulk(DUPLICATE),
+    ],
+    ids=lambda error: f"{type(error).__name__}-{error.code}",
+)
+def test_what_does_not_pass_by_itself_stays_what_it_is(error: PyMongoError) -> None:
+    with pytest.raises(type(error)) as caught, store_errors():
+        raise error
+    assert caught.value is error
+
+
+def test_the_places_of_documents_that_existed_are_named() -> None:
+    assert duplicates(bulk(DUPLICATE, DUPLICATE | {"index": 5})) == [3, 5]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [bulk(DUPLICATE, concern=True), bulk(DUPLICATE, {"index": 4, "code": 11602, "errmsg": "x"})],
+)
+def test_whatever_else_went_wrong_is_not_taken_for_a_duplicate(error: BulkWriteError) -> None:
+    with pytest.raises(BulkWriteError) as caught:
+        duplicates(error)
+    assert caught.value is error
