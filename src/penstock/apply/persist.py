@@ -1,4 +1,4 @@
-"""One slice of the log into the store: read what it touches, fold, write, conclude."""
+"""Slices of the log into the store: read what they touch, fold, write, conclude."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from penstock.ports.log import Slice
 from penstock.ports.store import Applied, Store, StoreBatch
 from penstock.records.operation import Entry, Kind
 from penstock.records.outcome import Outcome, Result
+from penstock.records.position import Partition
 from penstock.records.record import Mark, State
 
 ByRecord = dict[str, list[Entry]]
@@ -47,17 +48,17 @@ class Persist:
         self._limits = limits
         self._novelty = Novelty()
 
-    async def slice(self, slice_: Slice, log_identity: str) -> Written:
-        """Apply one slice; returns what was written. Raises `Unavailable`: nothing was, then.
+    async def slices(self, slices: Sequence[Slice], log_identity: str) -> Written:
+        """Apply slices of different partitions together; returns what was written.
 
-        With a store that has no transactions some of it may have been; repeating it is right.
+        A record has one partition, so they touch different records. Raises `Unavailable`: nothing
+        was written, then; with a store that has no transactions some of it may have been, and
+        repeating all of it is right.
         """
         outcomes: list[Outcome] = []
         written: Written = {}
-        last = slice_.entries[-1]
-        applied = Applied(last.position, log_identity, last.operation.operation_id, last.time)
         async with self._store.batch() as batch:
-            for collection_id, records in _grouped(slice_.entries).items():
+            for collection_id, records in _grouped(slices).items():
                 try:
                     rules = await self._rulebook.open(collection_id, _revisions(records))
                 except NotFound as error:
@@ -67,7 +68,7 @@ class Persist:
                 written[collection_id] = await step.write(records, self._novelty)
                 outcomes.extend(step.outcomes)
             outcomes.sort(key=lambda outcome: outcome.position)
-            await batch.conclude(outcomes, {slice_.partition: applied})
+            await batch.conclude(outcomes, _reached(slices, log_identity))
         return written
 
 
@@ -166,20 +167,32 @@ class _Step:
             await self._batch.spill(self._collection_id, marks)
 
 
-def _grouped(entries: Sequence[Entry]) -> dict[str, ByRecord]:
+def _grouped(slices: Sequence[Slice]) -> dict[str, ByRecord]:
     """The entries by collection and record, each record's in log order."""
     groups: dict[str, ByRecord] = {}
-    for entry in entries:
-        operation = entry.operation
-        records = groups.get(operation.collection_id)
-        if records is None:
-            records = groups[operation.collection_id] = {}
-        known = records.get(operation.record_id)
-        if known is None:
-            records[operation.record_id] = [entry]
-        else:
-            known.append(entry)
+    for slice_ in slices:
+        for entry in slice_.entries:
+            operation = entry.operation
+            records = groups.get(operation.collection_id)
+            if records is None:
+                records = groups[operation.collection_id] = {}
+            known = records.get(operation.record_id)
+            if known is None:
+                records[operation.record_id] = [entry]
+            else:
+                known.append(entry)
     return groups
+
+
+def _reached(slices: Sequence[Slice], log_identity: str) -> dict[Partition, Applied]:
+    """How far the store reflects each partition once these slices are applied."""
+    return {
+        slice_.partition: Applied(
+            last.position, log_identity, last.operation.operation_id, last.time
+        )
+        for slice_ in slices
+        for last in slice_.entries[-1:]
+    }
 
 
 def _revisions(records: ByRecord) -> set[int]:

@@ -28,7 +28,7 @@ _log = logger("worker")
 
 
 class Worker:
-    """Applies the log to the store, slice by slice, until it is told to stop."""
+    """Applies the log to the store, poll by poll, until it is told to stop."""
 
     def __init__(
         self,
@@ -49,8 +49,8 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. Raises `LogDiverged`, and whatever is a defect of ours.
 
-        A slice in hand is finished first. What fails for the moment is repeated, with a growing
-        pause: the partition waits, nothing is skipped.
+        What is in hand is finished first. What fails for the moment is repeated, with a growing
+        pause: its partitions wait, nothing is skipped.
         """
         consumer = self._log.consumer(self._start)
         try:
@@ -66,22 +66,22 @@ class Worker:
             _log.warning("log_not_read", reason=str(error))
             await _pause(stop, _LONGEST_PAUSE_S / 5)
             return
-        for slice_ in slices:
-            if not await self._apply(slice_, stop):
+        if slices:
+            if not await self._apply(slices, stop):
                 return
-            await consumer.commit({slice_.partition: slice_.entries[-1].position})
+            await consumer.commit({one.partition: one.entries[-1].position for one in slices})
         if _FEW < sum(len(slice_.entries) for slice_ in slices) < self._batch_entries // 4:
             await _pause(stop, _GATHER_S)
         await self._housekeeping.run()
 
-    async def _apply(self, slice_: Slice, stop: asyncio.Event) -> bool:
+    async def _apply(self, slices: Sequence[Slice], stop: asyncio.Event) -> bool:
         """Apply until it succeeds; False where the stop came first."""
         pause = _FIRST_PAUSE_S
         while True:
             try:
-                written = await self._persist.slice(slice_, self._log.identity)
+                written = await self._persist.slices(slices, self._log.identity)
             except Unavailable as error:
-                _log.warning("slice_not_applied", reason=str(error), again_in_s=pause)
+                _log.warning("slices_not_applied", reason=str(error), again_in_s=pause)
                 if await _pause(stop, pause):
                     return False
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
