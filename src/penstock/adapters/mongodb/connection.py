@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from bson.codec_options import CodecOptions, DatetimeConversion
-from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
+from pymongo import AsyncMongoClient, ReadPreference, ReplaceOne, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
@@ -108,6 +108,6 @@ async def insert_or_replace(collection: Collection, documents: Sequence[Document
     try:
         await collection.insert_many(documents, ordered=False)
     except BulkWriteError as error:
-        for place in duplicates(error):
-            document = documents[place]
-            await collection.replace_one({"_id": document["_id"]}, document, upsert=True)
+        known = [documents[place] for place in duplicates(error)]
+        changes = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in known]
+        await collection.bulk_write(changes, ordered=False)
