@@ -112,7 +112,7 @@ async def _serve(configuration: Configuration, engines: Engines, announce: Annou
         engines.clock,
         engines.entropy,
         configuration,
-        worker.trouble,
+        partial(_trouble, house.worker, worker),
     )
     server = Server(application, configuration)
     await house.backlog.start()
@@ -125,6 +125,13 @@ async def _serve(configuration: Configuration, engines: Engines, announce: Annou
         await asyncio.to_thread(worker.stop)
         await close(engines)
     return 0 if worker.failure is None else 1
+
+
+async def _trouble(worker: Worker, thread: WorkerThread) -> str | None:
+    """Why this process should be asked for nothing; None where it may be."""
+    return await thread.trouble() or (
+        None if worker.assigned else "The worker has no partitions of the log yet."
+    )
 
 
 async def work(worker: Worker, engines: Engines, stop: asyncio.Event) -> None:

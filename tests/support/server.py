@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,9 @@ _START_S: Final = 30
 class Server:
     """`penstock serve` on a data directory that outlives it, and a free port that it keeps.
 
-    Its log is `<data>.log`, written on over restarts. Where the test process dies, it dies too.
+    Where the environment names engines, it has a log and a database of its own there, as it has a
+    data directory of its own. Its output is `<data>.log`, written on over restarts. Where the test
+    process dies, it dies too.
     """
 
     KEY: Final = "test-0123456789abcdef"
@@ -26,7 +29,13 @@ class Server:
     def __init__(self, data: Path, **settings: str) -> None:
         self.data = data
         self.log = data.with_name(f"{data.name}.log")
-        self._settings = settings
+        name = f"test-{blake2b(str(data).encode(), digest_size=8).hexdigest()}"
+        self._settings = {
+            "PENSTOCK_ADMIN_KEY": self.KEY,
+            "PENSTOCK_LOG_NAME": name,
+            "PENSTOCK_STORE_NAME": name,
+            **settings,
+        }
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
         self._port = "0"
@@ -38,7 +47,7 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it is ready."""
-        environment = os.environ | {"PENSTOCK_ADMIN_KEY": self.KEY} | self._settings
+        environment = os.environ | self._settings
         command = [sys.executable, "-m", "penstock.cli", "serve", "--port", self._port]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(

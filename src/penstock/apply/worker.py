@@ -45,6 +45,8 @@ class Worker:
         self._refresh = refresh
         self._housekeeping = housekeeping
         self._batch_entries = batch_entries
+        self.assigned = False
+        """Whether it ever had partitions to read: before that, nothing is applied here."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. Raises `LogDiverged`, and whatever is a defect of ours.
@@ -101,6 +103,7 @@ class Worker:
             else:
                 await verify(self._log, partition, known, bounds.get(partition))
             start[partition] = None if known is None else known.position
+        self.assigned = True
         _log.info("assigned", partitions=len(start), log=self._log.identity)
         return start
 

@@ -1,0 +1,36 @@
+"""The tests of the flows, unchanged, on a house that stands on real servers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.servers.kafka import Kafka
+from tests.support.servers.mongodb import MongoDB
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        "test_http_api.py",
+        "test_bad_input.py",
+        pytest.param("test_command_line.py", marks=pytest.mark.long),
+        pytest.param("test_flights.py", marks=pytest.mark.long),
+    ],
+)
+@pytest.mark.timeout(900)
+def test_a_flow_is_the_same_on_kafka_and_mongodb(flow: str, kafka: Kafka, mongodb: MongoDB) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", f"tests/flow/{flow}"],
+        cwd=ROOT,
+        env=os.environ | {"PENSTOCK_LOG_URL": kafka.url, "PENSTOCK_STORE_URL": mongodb.url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-6000:]
