@@ -114,7 +114,6 @@ def test_a_slice_that_a_kill_interrupted_comes_out_as_if_it_had_not(results: Res
             assert found[name] == results.expected[name], f"{name}, killed after command {after}"
 
 
-@pytest.mark.xfail(reason="the worker writes outcomes after the records, and folds those only once")
 def test_no_outcome_is_lost_by_a_kill(results: Results) -> None:
     for after, found in enumerate(results.killed, 1):
         assert found["outcomes"] == results.expected["outcomes"], f"killed after command {after}"

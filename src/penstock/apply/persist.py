@@ -66,7 +66,6 @@ class Persist:
                     continue
                 step = _Step(batch, collection_id, rules, self._limits)
                 written[collection_id] = await step.write(records, self._novelty)
-                outcomes.extend(step.outcomes)
             outcomes.sort(key=lambda outcome: outcome.position)
             await batch.conclude(outcomes, _reached(slices, log_identity))
         return written
@@ -82,7 +81,6 @@ class _Step:
         self._collection_id = collection_id
         self._rules = rules
         self._limits = limits
-        self.outcomes: list[Outcome] = []
 
     async def write(self, records: ByRecord, novelty: Novelty) -> Sequence[State]:
         """Fold and write; returns the states written."""
@@ -99,7 +97,11 @@ class _Step:
         return written
 
     async def _insert(self, records: ByRecord) -> tuple[list[State], ByRecord]:
-        """Write all as if they were new; returns what went in, and what turned out to exist."""
+        """Write all as if they were new; returns what went in, and what is to be read first.
+
+        That is what turned out to exist, and what would have outcomes: these go before the record,
+        and whether they are right, only the record tells.
+        """
         plain: list[State] = []
         folded: dict[str, Folded] = {}
         rules, limits = self._rules, self._limits
@@ -109,15 +111,14 @@ class _Step:
                 plain.append(fold_new(entry, rules[entry.operation.revision], limits))
             else:
                 folded[record_id] = fold(None, entries, rules.__getitem__, _NONE_SPILLED, limits)
-        await self._spill(folded.values())
-        states = plain + [one.state for one in folded.values() if one.state is not None]
+        unread = {record_id for record_id, one in folded.items() if one.outcomes}
+        certain = [one for record_id, one in folded.items() if record_id not in unread]
+        await self._spill(certain)
+        states = plain + [one.state for one in certain if one.state is not None]
         existing = set(await self._batch.insert(self._collection_id, states))
-        for record_id, one in folded.items():
-            if record_id not in existing:
-                self.outcomes.extend(one.outcomes)
-        if not existing:
+        if not existing and not unread:
             return states, {}
-        known = {record_id: records[record_id] for record_id in existing}
+        known = {record_id: records[record_id] for record_id in existing | unread}
         return [state for state in states if state.record_id not in existing], known
 
     async def _replace(self, records: ByRecord) -> tuple[int, list[State]]:
@@ -135,11 +136,12 @@ class _Step:
             for record_id, entries in records.items()
         }
         await self._spill(folded.values())
+        # Before the records: what is folded in already is not folded again, after a crash.
+        outcomes = [outcome for one in folded.values() for outcome in one.outcomes]
+        if outcomes:
+            await self._batch.conclude(outcomes, {})
         states = [one.state for one in folded.values() if one.state is not None]
         stale = set(await self._batch.replace(self._collection_id, states))
-        for record_id, one in folded.items():
-            if record_id not in stale:
-                self.outcomes.extend(one.outcomes)
         written = [state for state in states if state.record_id not in stale]
         return len(records) - len(before), written
 

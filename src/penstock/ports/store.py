@@ -96,10 +96,11 @@ class Store(Protocol):
 
 
 class StoreBatch(Protocol):
-    """The writes of one slice, in the order of DESIGN.md, section 6; each step may be repeated.
+    """The writes of one batch, in their order; each step may be repeated.
 
     An adapter with transactions makes all of it one, committed when the context is left without an
-    exception; another keeps the order, and `conclude` is its last write.
+    exception; another keeps the order: outcomes before the records that they are about, and the
+    applied positions last.
     """
 
     async def load(
@@ -133,5 +134,5 @@ class StoreBatch(Protocol):
     async def conclude(
         self, outcomes: Sequence[Outcome], applied: Mapping[Partition, Applied]
     ) -> None:
-        """Write the outcomes, then move the applied positions (never back)."""
+        """Write the outcomes, then move the applied positions (never back). May come repeatedly."""
         ...
