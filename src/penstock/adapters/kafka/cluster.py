@@ -69,12 +69,16 @@ class Cluster:
         Raises `ConfigurationError` for one that would not do, `Unavailable`.
         """
         found = self._described(topic)
+        until = time.monotonic() + _ASK_S
         if found is None:
             self._create(topic, partitions, retention_ms)
+        while found is None:
+            # One broker has created it; the one that is asked may not know of it yet.
+            if time.monotonic() > until:
+                raise unavailable(f"the topic {topic} was created, and is not there")
+            time.sleep(_AGAIN_S)
             found = self._described(topic)
-        if found is None:
-            raise unavailable(f"the topic {topic} was created, and is not there")
-        self._check(topic)
+        patiently(lambda: self._check(topic))
         return found
 
     def topic_id(self, topic: str) -> str | None:
@@ -115,10 +119,7 @@ class Cluster:
 
     def _check(self, topic: str) -> None:
         resource = ConfigResource(ResourceType.TOPIC, topic)
-        try:
-            found = self._admin.describe_configs([resource])[resource].result(_ASK_S)
-        except KafkaException as error:
-            raise unavailable(error) from error
+        found = self._admin.describe_configs([resource])[resource].result(_ASK_S)
         wrong = [
             f"{name} is {found[name].value}, and must be {value}"
             for name, value in _REQUIRED.items()
