@@ -59,7 +59,7 @@ class Cached(msgspec.Struct, array_like=True, gc=False, frozen=True):
 class Cache(Protocol):
     """Keeps `Cached` values, and placeholders of readers that are about to fill one.
 
-    Laws, held by every adapter (`tests/contract/cache.py`):
+    Laws, held by every adapter (`tests/contract/cache_laws.py`):
 
     - Nothing older ever replaces something newer, by fence.
     - `fill` writes only where the reader's own placeholder, or an older value, still is; so a

@@ -33,7 +33,7 @@ Appended = Position | PenstockError
 class Log(Protocol):
     """An append-only sequence of entries per partition.
 
-    Laws, held by every adapter (`tests/contract/log.py`):
+    Laws, held by every adapter (`tests/contract/log_laws.py`):
 
     - What `append` gives a position for is durable: it survives the death of this process, and
       (the adapter says how) of the machine.

@@ -32,7 +32,7 @@ class Applied(msgspec.Struct, frozen=True):
 class Store(Protocol):
     """The records of every collection, addressed by the collection's internal id.
 
-    Laws, held by every adapter (`tests/contract/store.py`):
+    Laws, held by every adapter (`tests/contract/store_laws.py`):
 
     - A read sees everything up to any applied position that `applied` returned before it began.
     - A conditional write takes effect only where the stored fence is lower (or there is no record)
