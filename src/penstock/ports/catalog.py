@@ -11,8 +11,8 @@ from penstock.records.collection import Collection, Settings
 class Catalog(Protocol):
     """The collections of all tenants, durable when a method returns.
 
-    Laws, held by every adapter (`tests/contract/catalog_laws.py`): of one tenant and name, at most one
-    collection is not dropped; an internal id is never used twice; a revision's settings never
+    Laws, held by every adapter (`tests/contract/catalog_laws.py`): of one tenant and name, at most
+    one collection is not dropped; an internal id is never used twice; a revision's settings never
     change; revisions of a collection rise by one.
 
     Every method raises `Unavailable` (`store_unavailable`) where the catalog cannot be reached.
