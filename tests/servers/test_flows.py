@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.support.servers.kafka import Kafka
 from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.redis import Redis
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,11 +25,18 @@ ROOT = Path(__file__).parents[2]
     ],
 )
 @pytest.mark.timeout(900)
-def test_a_flow_is_the_same_on_kafka_and_mongodb(flow: str, kafka: Kafka, mongodb: MongoDB) -> None:
+def test_a_flow_is_the_same_on_kafka_mongodb_and_redis(
+    flow: str, kafka: Kafka, mongodb: MongoDB, redis: Redis
+) -> None:
+    engines = {
+        "PENSTOCK_LOG_URL": kafka.url,
+        "PENSTOCK_STORE_URL": mongodb.url,
+        "PENSTOCK_CACHE_URL": redis.url,
+    }
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", f"tests/flow/{flow}"],
         cwd=ROOT,
-        env=os.environ | {"PENSTOCK_LOG_URL": kafka.url, "PENSTOCK_STORE_URL": mongodb.url},
+        env=os.environ | engines,
         capture_output=True,
         text=True,
         check=False,

@@ -52,6 +52,15 @@ class Configuration(BaseSettings):
         description="Name of the database in MongoDB.",
     )
 
+    cache_url: SecretStr | None = Field(
+        None,
+        description="Redis as the cache: `redis://…`, `rediss://…`, or `redis+cluster://…`, "
+        "`rediss+cluster://…` for a cluster. Without it, this process's memory.",
+    )
+    cache_timeout_ms: Milliseconds = Field(
+        50, description="Longest wait for Redis in one go; what is not there by then is a miss."
+    )
+
     admin_key: SecretStr | None = Field(
         None,
         description="The installation's admin key, at least 16 characters. Without it, one is "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,6 +61,12 @@ class Redis:
     def client(self, number: int = 0) -> driver.Redis:
         """A plain client of one node."""
         return driver.Redis(port=self.ports[number], socket_timeout=2)
+
+    def flush(self) -> None:
+        """Forget everything, on every master."""
+        for number in range(len(self.nodes)):
+            with self.client(number) as client, suppress(driver.ReadOnlyError):
+                client.flushall()
 
     def _answers(self, number: int) -> bool:
         try:

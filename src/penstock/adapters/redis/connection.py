@@ -1,0 +1,114 @@
+"""Connecting to Redis, alone or as a cluster: commands in pipelines, in time, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import NoScriptError, RedisError
+
+from penstock.adapters.redis.breaker import Breaker
+from penstock.adapters.redis.script import SHA, SOURCE
+from penstock.errors import ConfigurationError
+from penstock.ports.clock import Clock
+from penstock.telemetry.logs import logger
+
+Command = tuple[Any, ...]
+
+_SCHEMES: Final = {
+    "redis": ("redis", False),
+    "rediss": ("rediss", False),
+    "redis+cluster": ("redis", True),
+    "rediss+cluster": ("rediss", True),
+}
+
+_log = logger("cache")
+
+
+class Connection:
+    """To one server or cluster. Connections belong to an event loop, so each has its own client.
+
+    Args:
+        url: `redis://`, `rediss://`, `redis+cluster://` or `rediss+cluster://`.
+        timeout_s: of all commands of a call, connecting included.
+        clock: for the breaker.
+    """
+
+    def __init__(self, url: str, timeout_s: float, clock: Clock) -> None:
+        scheme = urlsplit(url).scheme
+        if scheme not in _SCHEMES:
+            known = ", ".join(f"{one}://" for one in _SCHEMES)
+            raise ConfigurationError(f"PENSTOCK_CACHE_URL begins with one of {known}")
+        plain, self._is_cluster = _SCHEMES[scheme]
+        self._url = plain + url[len(scheme) :]
+        self._timeout_s = timeout_s
+        self._breaker = Breaker(clock.monotonic)
+        self._clients: dict[asyncio.AbstractEventLoop, Redis | RedisCluster] = {}
+
+    async def run(self, commands: Sequence[Command]) -> list[Any] | None:
+        """The replies, in order; None where they did not come in time, or Redis is left alone."""
+        if self._breaker.is_open:
+            return None
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                replies = await self._replies(commands)
+                if any(isinstance(one, NoScriptError) for one in replies):
+                    await self._load_script()
+                    replies = await self._replies(commands)
+            for reply in replies:
+                if isinstance(reply, Exception):
+                    raise reply
+        except (RedisError, OSError, TimeoutError) as error:
+            if self._breaker.failed():
+                _log.warning("cache_left_alone", reason=repr(error))
+            return None
+        self._breaker.succeeded()
+        return replies
+
+    async def close(self) -> None:
+        """Close this loop's client."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+    async def _replies(self, commands: Sequence[Command]) -> list[Any]:
+        pipeline = self._client().pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return list(await pipeline.execute(raise_on_error=False))
+
+    async def _load_script(self) -> None:
+        client = self._client()
+        nodes = {"target_nodes": RedisCluster.PRIMARIES} if self._is_cluster else {}
+        await client.execute_command("SCRIPT LOAD", SOURCE, **nodes)
+
+    def _client(self) -> Redis | RedisCluster:
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            options: dict[str, Any] = {
+                "socket_timeout": self._timeout_s,
+                "socket_connect_timeout": self._timeout_s,
+            }
+            if self._is_cluster:
+                client = RedisCluster.from_url(self._url, **options)
+            else:
+                client = Redis.from_url(self._url, **options)
+            # Its own idea of SET's reply is "OK or not"; with GET, that is what stood there.
+            client.set_response_callback("SET", _as_it_is)
+            self._clients[loop] = client
+        return client
+
+
+def _as_it_is(response: Any, **options: Any) -> Any:
+    del options
+    return response
+
+
+def script_call(key: str, *arguments: bytes | int) -> Command:
+    """The command that runs the script on a key."""
+    return ("EVALSHA", SHA, 1, key, *arguments)

@@ -1,0 +1,153 @@
+"""Configuration -> engines. The only importer of adapters, each where it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from pydantic import SecretStr
+
+from penstock.config.settings import Configuration
+from penstock.errors import ConfigurationError, Unavailable
+from penstock.ports.cache import Cache
+from penstock.ports.catalog import Catalog
+from penstock.ports.clock import Clock
+from penstock.ports.entropy import Entropy
+from penstock.ports.log import Log
+from penstock.ports.store import Store
+
+
+class Engines(NamedTuple):
+    """The adapters that were chosen, and what all parts share.
+
+    Attributes:
+        worker_store, worker_catalog, worker_cache: the same, for the worker's event loop, since
+            connections belong to one. For engines without connections, the very same.
+        release: lets go of the data directory.
+    """
+
+    log: Log
+    store: Store
+    cache: Cache
+    catalog: Catalog
+    worker_store: Store
+    worker_catalog: Catalog
+    worker_cache: Cache
+    clock: Clock
+    entropy: Entropy
+    secret: bytes
+    admin_key: str
+    new_admin_key: bool
+    release: Callable[[], None]
+
+
+def open_engines(configuration: Configuration, clock: Clock | None = None) -> Engines:
+    """The engines that the configuration names; embedded ones where it names none.
+
+    The data directory is locked until `close`. Raises `ConfigurationError` where one cannot be
+    used, or is in use.
+    """
+    from penstock.adapters.embedded.clock import SystemClock
+    from penstock.adapters.embedded.database import opening
+    from penstock.adapters.embedded.directory import DataDirectory
+    from penstock.adapters.embedded.entropy import SystemEntropy
+
+    clock = clock or SystemClock()
+    entropy = SystemEntropy()
+    directory = DataDirectory(configuration.data)
+    secret = directory.secret(_revealed(configuration.secret), entropy)
+    admin_key, is_new = directory.admin_key(_revealed(configuration.admin_key), entropy)
+    with opening(directory.path):
+        store, catalog = stored = _open_store(configuration, entropy)
+        worker_stored = _open_store(configuration, entropy) if configuration.store_url else stored
+        cache = _open_cache(configuration, clock, entropy)
+        return Engines(
+            log=_open_log(configuration, clock, entropy),
+            store=store,
+            cache=cache,
+            catalog=catalog,
+            worker_store=worker_stored[0],
+            worker_catalog=worker_stored[1],
+            worker_cache=(
+                _open_cache(configuration, clock, entropy) if configuration.cache_url else cache
+            ),
+            clock=clock,
+            entropy=entropy,
+            secret=secret,
+            admin_key=admin_key,
+            new_admin_key=is_new,
+            release=directory.release,
+        )
+
+
+def _open_log(configuration: Configuration, clock: Clock, entropy: Entropy) -> Log:
+    url = _revealed(configuration.log_url)
+    if url is None:
+        from penstock.adapters.embedded.log import EmbeddedLog
+
+        return EmbeddedLog(configuration.data / "log.db", clock, entropy)
+    with _driver("PENSTOCK_LOG_URL", "kafka"):
+        from penstock.adapters.kafka.address import settings_of
+        from penstock.adapters.kafka.log import KafkaLog
+    try:
+        return KafkaLog(
+            settings_of(url),
+            configuration.log_name,
+            configuration.log_partitions,
+            configuration.deadline_ms,
+            configuration.log_retention_ms,
+            clock,
+        )
+    except Unavailable as error:
+        raise ConfigurationError(f"PENSTOCK_LOG_URL cannot be used: {error.internal}") from error
+
+
+def _open_store(configuration: Configuration, entropy: Entropy) -> tuple[Store, Catalog]:
+    url = _revealed(configuration.store_url)
+    if url is None:
+        from penstock.adapters.embedded.catalog import EmbeddedCatalog
+        from penstock.adapters.embedded.store import EmbeddedStore
+
+        store = EmbeddedStore(configuration.data / "store.db")
+        return store, EmbeddedCatalog(configuration.data / "catalog.db", entropy)
+    with _driver("PENSTOCK_STORE_URL", "mongodb"):
+        from penstock.adapters.mongodb.catalog import MongoCatalog
+        from penstock.adapters.mongodb.store import MongoStore
+    name = configuration.store_name
+    return MongoStore(url, name), MongoCatalog(url, name, entropy)
+
+
+def _open_cache(configuration: Configuration, clock: Clock, entropy: Entropy) -> Cache:
+    url = _revealed(configuration.cache_url)
+    if url is None:
+        from penstock.adapters.embedded.cache import MemoryCache
+
+        return MemoryCache(configuration.cache_bytes, clock, entropy)
+    with _driver("PENSTOCK_CACHE_URL", "redis"):
+        from penstock.adapters.redis.cache import RedisCache
+    return RedisCache(url, configuration.cache_timeout_ms / 1000, clock, entropy)
+
+
+@contextmanager
+def _driver(setting: str, extra: str) -> Iterator[None]:
+    """A setting that needs a driver says which, where it is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{setting} needs a driver that is not installed: pip install 'penstock[{extra}]'"
+        ) from error
+
+
+def _revealed(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()
+
+
+async def close(engines: Engines) -> None:
+    """Let go of everything, the log first: it finishes what it took."""
+    await engines.log.close()
+    await engines.store.close()
+    await engines.catalog.close()
+    await engines.cache.close()
+    engines.release()

@@ -1,0 +1,161 @@
+"""Engines -> running parts, and the process that they run in."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import uvloop
+
+from penstock.access.access import Access
+from penstock.access.principal import Keys
+from penstock.api.app import Application
+from penstock.api.server import Server
+from penstock.apply.fold import Limits
+from penstock.apply.housekeeping import Housekeeping
+from penstock.apply.persist import Persist
+from penstock.apply.refresh import Refresh
+from penstock.apply.rulebook import Rulebook
+from penstock.apply.thread import WorkerThread
+from penstock.apply.worker import Worker
+from penstock.config.settings import Configuration
+from penstock.ingest.accept import Ingest
+from penstock.ingest.backlog import Backlog
+from penstock.ingest.bulk import BulkPace
+from penstock.ingest.idempotency import Idempotency
+from penstock.query.query import Query
+from penstock.records.receipt import Receipts
+from penstock.telemetry.logs import configure
+from penstock.wiring.engines import Engines, close, open_engines
+
+Announce = Callable[[str, str | None, Path], None]
+"""Told, once requests are taken: the address, the admin key if it was made just now, the data."""
+
+_SWITCH_INTERVAL_S: Final = 0.001
+_COLLECT_EVERY: Final = (50_000, 20, 50)
+_KEEP_MARGIN_MS: Final = 3_600_000
+"""By how much tombstones outlive the log's entries."""
+
+
+class Parts(NamedTuple):
+    """The house, put together."""
+
+    access: Access
+    ingest: Ingest
+    query: Query
+    receipts: Receipts
+    backlog: Backlog
+    worker: Worker
+
+
+def serve(configuration: Configuration, announce: Announce) -> int:
+    """Run everything in this process until SIGTERM or SIGINT; returns the exit code.
+
+    Raises `ConfigurationError` where the configuration cannot work.
+    """
+    configure(configuration.log_level)
+    # The API and the worker are two threads: one that comes back from SQLite must not wait the
+    # default 5 ms for the interpreter.
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    engines = open_engines(configuration)
+    # What exists now lives as long as the process, and requests leave hardly a cycle behind: the
+    # collector need not look at the one, nor often for the other.
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_EVERY)
+    return uvloop.run(_serve(configuration, engines, announce))
+
+
+async def _serve(configuration: Configuration, engines: Engines, announce: Announce) -> int:
+    house = parts(configuration, engines)
+    worker = WorkerThread(partial(work, house.worker, engines), uvloop.new_event_loop)
+    application = Application(
+        house.access,
+        house.ingest,
+        house.query,
+        house.receipts,
+        engines.clock,
+        engines.entropy,
+        configuration,
+        partial(_trouble, house.worker, worker),
+    )
+    server = Server(application, configuration)
+    await house.backlog.start()
+    worker.start(asyncio.get_running_loop(), on_failure=server.stop)
+    new_key = engines.admin_key if engines.new_admin_key else None
+    try:
+        await server.run(lambda url: announce(url, new_key, configuration.data))
+    finally:
+        await house.backlog.close()
+        await asyncio.to_thread(worker.stop)
+        await close(engines)
+    return 0 if worker.failure is None else 1
+
+
+async def _trouble(worker: Worker, thread: WorkerThread) -> str | None:
+    """Why this process should be asked for nothing; None where it may be."""
+    return await thread.trouble() or (
+        None if worker.assigned else "The worker has no partitions of the log yet."
+    )
+
+
+async def work(worker: Worker, engines: Engines, stop: asyncio.Event) -> None:
+    """The worker's thread: what is its own is closed there."""
+    try:
+        await worker.run(stop)
+    finally:
+        for own, shared in (
+            (engines.worker_store, engines.store),
+            (engines.worker_catalog, engines.catalog),
+            (engines.worker_cache, engines.cache),
+        ):
+            if own is not shared:
+                await own.close()
+
+
+def parts(configuration: Configuration, engines: Engines) -> Parts:
+    """The services and the worker on these engines."""
+    receipts = Receipts(engines.secret)
+    backlog = Backlog(engines.log, engines.store, engines.clock, configuration.backlog_ms)
+    return Parts(
+        access=Access(Keys(engines.admin_key), engines.catalog, engines.clock),
+        ingest=Ingest(
+            engines.log,
+            backlog,
+            Idempotency(engines.cache, configuration.idempotency_ms),
+            receipts,
+            engines.clock,
+            engines.entropy,
+            configuration.max_record_bytes,
+            BulkPace(configuration.bulk_lag_ms / 1000, configuration.idle_ms / 1000),
+        ),
+        query=Query(engines.store, engines.cache, engines.clock, engines.entropy, engines.secret),
+        receipts=receipts,
+        backlog=backlog,
+        worker=_worker(configuration, engines),
+    )
+
+
+def _worker(configuration: Configuration, engines: Engines) -> Worker:
+    rulebook = Rulebook(engines.worker_catalog)
+    limits = Limits(
+        configuration.max_record_bytes, configuration.log_retention_ms + _KEEP_MARGIN_MS
+    )
+    return Worker(
+        engines.log,
+        engines.worker_store,
+        Persist(engines.worker_store, rulebook, limits),
+        Refresh(engines.worker_cache, rulebook, engines.clock),
+        Housekeeping(
+            engines.log,
+            engines.worker_store,
+            engines.worker_catalog,
+            engines.clock,
+            configuration.log_retention_ms,
+        ),
+        configuration.apply_entries,
+    )
