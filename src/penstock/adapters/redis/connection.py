@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from penstock.adapters.redis.breaker import Breaker
 from penstock.adapters.redis.script import SHA, SOURCE
@@ -62,7 +62,7 @@ class Connection:
             for reply in replies:
                 if isinstance(reply, Exception):
                     raise reply
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
             if self._breaker.failed():
                 _log.warning("cache_left_alone", reason=repr(error))
             return None
