@@ -50,6 +50,7 @@ CODES: Final[dict[str, str]] = {
     "idempotency_in_flight": "A request with the same Idempotency-Key is being worked on.",
     "precondition_failed": "The record is not at the version that the request names.",
     "body_too_large": "The body is over the limit.",
+    "answer_too_large": "The records are more than 32 MiB together: ask for fewer at once.",
     "line_too_large": "A line is over the limit.",
     "uri_too_long": "The request target is over the limit.",
     "headers_too_large": "The request headers are over the limit.",

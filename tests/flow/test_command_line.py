@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,7 @@ def test_an_odd_id_is_still_an_id(type_: Terminal, record_id: str) -> None:
             2,
             "not CSV",
         ),
+        (("records", "import", "c", "-", "--create", "--refused", "no/x"), 2, "cannot be written"),
         (("records", "nothing"), 2, "No such command"),
     ],
 )
@@ -145,6 +147,23 @@ def test_what_was_exported_can_be_imported(type_: Terminal) -> None:
     assert type_("records", "import", "d", "out.ndjson", "--exported", "--create").code == 0
     assert exported(type_, "d") == exported(type_, "c")
     assert len(exported(type_, "d")) == 3
+
+
+def test_the_file_of_refused_lines_is_never_the_one_that_is_imported(type_: Terminal) -> None:
+    (type_.folder / "in.ndjson").write_text('{"a":1}\n')
+    words = ("records", "import", "c", "in.ndjson", "--create", "--refused", "in.ndjson")
+    assert type_(*words).code == 2
+    assert (type_.folder / "in.ndjson").read_text() == '{"a":1}\n'
+
+
+def test_a_pipe_is_imported_though_it_cannot_be_read_twice(type_: Terminal) -> None:
+    os.mkfifo(type_.folder / "pipe")
+    running = type_.start("records", "import", "c", "pipe", "--create")
+    (type_.folder / "pipe").write_text('{"a":1}\n{"a":2}\n')
+    out, err = running.communicate(timeout=30)
+    assert (running.returncode, err) == (0, "")
+    assert out.startswith("2 lines: 2 accepted")
+    assert [path.name for path in type_.folder.iterdir()] == ["pipe"]
 
 
 def test_refused_lines_are_counted_and_kept_with_their_reasons(type_: Terminal) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 from penstock.access.access import Access
 from penstock.access.principal import Principal
 from penstock.config import Configuration
+from penstock.ingest import Write
 from penstock.ports.clock import Clock
 from penstock.records.collection import Settings, Target
+from penstock.records.operation import Kind
 from penstock.wiring import Engines, Parts, close, open_engines, parts, work
 
 ADMIN = Principal("default", "admin", admin=True)
@@ -67,6 +69,10 @@ class House:
     async def collection(self, name: str, settings: Settings | None = None) -> Target:
         await self.access.put_collection(ADMIN, name, settings or Settings())
         return await self.access.target(ADMIN, name)
+
+    @staticmethod
+    def put(record_id: str, body: bytes = b"{}", *, if_absent: bool = False) -> Write:
+        return Write(Kind.PUT, record_id, body, if_absent=if_absent)
 
     def deadline(self, seconds: float = 10) -> float:
         return self.engines.clock.monotonic() + seconds

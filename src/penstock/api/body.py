@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Final
 
 from penstock.api.asgi import ClientGone, Message
 from penstock.api.coding import Decoder, decoder
@@ -11,7 +12,8 @@ from penstock.api.headers import HeaderMap
 from penstock.api.request import Request, request_timeout
 from penstock.errors import Malformed, TooLarge, Unsupported
 
-_CHARSETS = (b"charset=utf-8", b'charset="utf-8"')
+_TURN: Final = 64
+_CHARSETS: Final = (b"charset=utf-8", b'charset="utf-8"')
 
 
 async def whole(request: Request, media: frozenset[bytes], most: int) -> bytes:
@@ -103,10 +105,13 @@ async def _rest(request: Request, message: Message, coding: Decoder | None, most
     body = bytearray()
     while True:
         data: bytes = message.get("body", b"")
-        for piece in (data,) if coding is None else coding.pieces(data):
+        for turn, piece in enumerate((data,) if coding is None else coding.pieces(data), 1):
             body += piece
             if len(body) > most:
                 raise too_large(most)
+            if turn % _TURN == 0:
+                # A body of a great many empty members is small, and takes long.
+                await asyncio.sleep(0)
         if not message.get("more_body", False):
             break
         request.await_body()

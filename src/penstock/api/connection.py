@@ -152,6 +152,8 @@ class Connection(asyncio.Protocol):
             if size > MOST_HEAD_BYTES:
                 self._refusal = _headers_too_large()
                 raise _TooMuch
+            # Of what came, this is no part of the next request's head; nor is a body.
+            self._received -= size + len(self._headers) * len(b": \r\n")
         parser = self._parser
         exchange = Exchange(
             self,
@@ -169,6 +171,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         assert self._arriving is not None
+        self._received -= len(body)
         self._arriving.feed(body)
 
     def on_message_complete(self) -> None:

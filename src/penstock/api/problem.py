@@ -39,6 +39,7 @@ STATUS: Final[dict[str, int]] = {
     "quarantined": 409,
     "precondition_failed": 412,
     "body_too_large": 413,
+    "answer_too_large": 413,
     "line_too_large": 413,
     "uri_too_long": 414,
     "unsupported_media_type": 415,

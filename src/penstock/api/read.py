@@ -129,7 +129,7 @@ def _ids(wanted: GetRecords, most: int) -> list[str]:
         except Malformed as error:
             fault = Fault(f"/ids/{index}", error.detail)
             raise Malformed(error.code, error.detail, faults=(fault,)) from None
-    return wanted.ids
+    return list(dict.fromkeys(wanted.ids))
 
 
 def _status(receipt: Receipt, settled: Settled | None) -> ReceiptStatus:

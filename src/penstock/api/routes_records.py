@@ -164,7 +164,7 @@ RECORD_ROUTES: Final = (
         parameters=(p.PRESENTED, p.FRESH),
         body=Body(JSON_TYPES, GetRecords, "The ids.", {"ids": ["a", "b"]}),
         replies=(Reply(200, "Those found, in the order asked for.", GotRecords),),
-        problems=("invalid_id", *_FRESHNESS),
+        problems=("invalid_id", "answer_too_large", *_FRESHNESS),
     ),
     Route(
         "POST",

@@ -54,12 +54,16 @@ class Worker:
         What is in hand is finished first. What fails for the moment is repeated, with a growing
         pause: its partitions wait, nothing is skipped.
         """
-        consumer = self._log.consumer(self._start)
+        consumer = self._log.consumer(self._assign)
         try:
             while not stop.is_set():
                 await self._round(consumer, stop)
         finally:
             await consumer.close()
+
+    async def check(self) -> None:
+        """Raise `LogDiverged` where this is not the log that the store was built from."""
+        await self._start(list(await self._log.bounds()))
 
     async def _round(self, consumer: Consumer, stop: asyncio.Event) -> None:
         try:
@@ -91,6 +95,12 @@ class Worker:
                 await self._refresh.tell(written)
                 return True
 
+    async def _assign(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position | None]:
+        start = await self._start(partitions)
+        self.assigned = True
+        _log.info("assigned", partitions=len(start), log=self._log.identity)
+        return start
+
     async def _start(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position | None]:
         """Where to read on: the store decides, once it is clear that this is still its log."""
         applied = await self._store.applied()
@@ -103,8 +113,6 @@ class Worker:
             else:
                 await verify(self._log, partition, known, bounds.get(partition))
             start[partition] = None if known is None else known.position
-        self.assigned = True
-        _log.info("assigned", partitions=len(start), log=self._log.identity)
         return start
 
 

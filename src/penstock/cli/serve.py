@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from penstock.cli.exits import Exit
-from penstock.errors import ConfigurationError
+from penstock.errors import ConfigurationError, LogDiverged
 
 
 def serve(
@@ -29,6 +29,9 @@ def serve(
     except ConfigurationError as error:
         typer.echo(f"penstock: {error}", err=True)
         raise typer.Exit(Exit.USAGE) from None
+    except LogDiverged as error:
+        typer.echo(f"penstock: {error.internal or error}", err=True)
+        raise typer.Exit(Exit.DEFECT) from None
     raise typer.Exit(code)
 
 

@@ -30,6 +30,7 @@ class Backlog:
         self._waiting: deque[tuple[float, Position]] = deque()
         self._latest: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
+        self._refusal: str | None = None
 
     async def start(self) -> None:
         """Begin to watch; what an earlier process left behind counts from now."""
@@ -57,13 +58,20 @@ class Backlog:
         """Seconds; 0 where all that was noted is applied."""
         return self._clock.monotonic() - self._waiting[0][0] if self._waiting else 0.0
 
+    def refuse(self, reason: str) -> None:
+        """Admit nothing any more."""
+        self._refusal = reason
+
     def admit(self) -> None:
-        """Raise `Unavailable` (`backlog_full`) where the budget is used up."""
+        """Raise `Unavailable`: `backlog_full` where the budget is used up."""
+        if self._refusal is not None:
+            raise Unavailable("shutting_down", retry_after=5, internal=self._refusal)
         if self._waiting and self.lag > self._most_s:
             raise Unavailable("backlog_full", retry_after=5)
 
     async def below(self, most_s: float) -> None:
         """Wait until the lag is at most so many seconds; raises as `admit` does."""
+        self.admit()
         while self.lag > most_s:
             self.admit()
             await asyncio.sleep(_EVERY_S)

@@ -8,7 +8,7 @@ from penstock.errors import Fault, Malformed
 from penstock.ingest.document import canonical
 from penstock.records.collection import Target
 from penstock.records.document import decode
-from penstock.records.identifier import check_record_id, record_ids_of_bulk
+from penstock.records.identifier import check_record_id, record_id_of_key, record_ids_of_bulk
 from penstock.records.operation import Kind, Operation, client_operation_id, line_operation_id
 
 _KINDS: Final = {kind.word: kind for kind in Kind}
@@ -41,10 +41,15 @@ class Lines:
             raise _bad("", f"A line is an object with {', '.join(sorted(_MEMBERS))} at most.")
         record_id = value.get("id")
         kind = self._kind(value, record_id)
-        if record_id is None:
-            record_id = f"{self._id_prefix}{number:08x}"
-        else:
+        key = value.get("idempotency_key")
+        operation_id = self._line_id(number, key)
+        if record_id is not None:
             check_record_id(record_id)
+        elif key is not None:
+            # Whatever bulk the line comes in again, it names the same record.
+            record_id = record_id_of_key(operation_id)
+        else:
+            record_id = f"{self._id_prefix}{number:08x}"
         data = b""
         if kind is not Kind.DELETE:
             data = canonical(value.get("data"), kind, self._target, self._record_bytes, "/data")
@@ -56,7 +61,7 @@ class Lines:
             target.tenant,
             target.collection.id,
             record_id,
-            self._line_id(number, value.get("idempotency_key")),
+            operation_id,
             data,
             target.collection.revision,
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -15,6 +16,12 @@ from penstock.records.collection import Target
 from penstock.records.receipt import Receipt
 from penstock.records.record import render
 from penstock.records.seal import Seal
+
+_MOST_BYTES: Final = 8 * 1024 * 1024
+"""Of a page, above which it ends before its size is reached. Records are read in growing parts, so
+that large ones never come all at once."""
+_FIRST_PART: Final = 16
+_GROWTH: Final = 4
 
 
 class Page(NamedTuple):
@@ -57,10 +64,23 @@ class Pages:
         wanted = wanted_by_list(receipts)
         if wanted and not await self._freshness.reached(wanted, deadline):
             raise Unavailable("not_applied_yet", retry_after=1)
-        # One more than asked for tells whether there is a next page.
-        states = await self._store.page(target.collection.id, after, size + 1, self._clock.now())
-        token = self._token(target, states[size - 1].record_id) if len(states) > size else None
-        return Page([render(state) for state in states[:size]], token)
+        records: list[bytes] = []
+        part, total = _FIRST_PART, 0
+        while True:
+            part = min(part, size - len(records))
+            # One more than asked for tells whether there is a next one.
+            states = await self._store.page(
+                target.collection.id, after, part + 1, self._clock.now()
+            )
+            records += [render(state) for state in states[:part]]
+            total += sum(map(len, records[-part:]))
+            if len(states) <= part:
+                return Page(records, None)
+            after = states[part - 1].record_id
+            if len(records) == size or total >= _MOST_BYTES:
+                return Page(records, self._token(target, after))
+            part *= _GROWTH
+            await asyncio.sleep(0)
 
     def _token(self, target: Target, after: str) -> str:
         cursor = _Cursor(target.tenant, target.collection.id, after)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
+from penstock.errors import TooLarge
 from penstock.ports.cache import Cache
 from penstock.ports.clock import Clock
 from penstock.ports.entropy import Entropy
@@ -16,6 +18,9 @@ from penstock.query.settled import Outcomes
 from penstock.records.collection import Target
 from penstock.records.receipt import Receipt
 
+_PART: Final = 100
+_MOST_BYTES: Final = 32 * 1024 * 1024
+
 
 class Query:
     """Reads: by id, in lists, and what became of a write."""
@@ -24,7 +29,7 @@ class Query:
         self, store: Store, cache: Cache, clock: Clock, entropy: Entropy, secret: bytes
     ) -> None:
         freshness = Freshness(store, clock)
-        outcomes = Outcomes(store, freshness)
+        outcomes = Outcomes(store, freshness, clock)
         self._fetch = Fetch(store, cache, freshness, clock, entropy)
         self.fetch = self._fetch.one
         self.page = Pages(store, freshness, clock, secret).page
@@ -40,11 +45,22 @@ class Query:
         fresh: bool,
         deadline: float,
     ) -> list[Found | None]:
-        """One answer per id, in their order; None for a record that is not there."""
-        values = await asyncio.gather(
-            *(
-                self._fetch.value(target, record_id, receipts, fresh, deadline)
-                for record_id in record_ids
+        """One answer per id, in their order; None for a record that is not there.
+
+        They are read in parts, so that large ones never come all at once. Raises `TooLarge`
+        (`answer_too_large`) where they are more than `_MOST_BYTES` together.
+        """
+        found: list[Found | None] = []
+        total = 0
+        for start in range(0, len(record_ids), _PART):
+            values = await asyncio.gather(
+                *(
+                    self._fetch.value(target, record_id, receipts, fresh, deadline)
+                    for record_id in record_ids[start : start + _PART]
+                )
             )
-        )
-        return [self._fetch.found(value) for value in values]
+            found += [self._fetch.found(value) for value in values]
+            total += sum(len(one.body) for one in found[start:] if one is not None)
+            if total > _MOST_BYTES:
+                raise TooLarge("answer_too_large")
+        return found

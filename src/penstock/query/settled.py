@@ -7,12 +7,15 @@ from typing import Final, NamedTuple
 from penstock.errors import (
     Conflict,
     Invalid,
+    Malformed,
     NotFound,
     PenstockError,
     PreconditionFailed,
 )
+from penstock.ports.clock import Clock
 from penstock.ports.store import Store
 from penstock.query.freshness import Freshness, all_reached
+from penstock.records.operation import CLIENT_RETENTION_MS
 from penstock.records.outcome import Outcome, Result
 from penstock.records.position import Position
 from penstock.records.receipt import Receipt
@@ -27,6 +30,10 @@ _ERRORS: Final[dict[str, type[PenstockError]]] = {
     "record_too_large": Invalid,
     "quarantined": Conflict,
 }
+
+
+_KEPT_MS: Final = CLIENT_RETENTION_MS - 600_000
+"""For how long an outcome is kept for certain."""
 
 
 class Settled(NamedTuple):
@@ -49,12 +56,16 @@ class Settled(NamedTuple):
 class Outcomes:
     """Looks up what became of writes."""
 
-    def __init__(self, store: Store, freshness: Freshness) -> None:
+    def __init__(self, store: Store, freshness: Freshness, clock: Clock) -> None:
         self._store = store
         self._freshness = freshness
+        self._clock = clock
 
     async def of(self, receipt: Receipt) -> Settled | None:
-        """What became of it; None where it is durable and not applied yet."""
+        """What became of it; None where it is durable and not applied yet.
+
+        Raises `Malformed` (`invalid_receipt`) where that is not known any more.
+        """
         if not all_reached(await self._freshness.reach(), receipt.positions):
             return None
         return await self._settled(receipt)
@@ -81,6 +92,12 @@ class Outcomes:
             receipt.collection_id, receipt.record_id, receipt.operation_id
         )
         known = mark is not None and mark.position == position
+        if not known and receipt.time < self._clock.now() - _KEPT_MS:
+            # Its outcome, had there been one, would be gone too: "applied" would be a guess.
+            detail = "The receipt is a day old: what became of the write is not kept any longer."
+            raise Malformed("invalid_receipt", detail)
+        if known and mark and mark.effect == Effect.REJECTED:
+            return Settled(Result.REJECTED, error=PreconditionFailed("precondition_failed"))
         return Settled(result, position, mark.effect == Effect.CREATED if known and mark else None)
 
     async def _duplicate(self, receipt: Receipt, outcome: Outcome) -> Settled:

@@ -29,6 +29,7 @@ from penstock.ingest.backlog import Backlog
 from penstock.ingest.bulk import BulkPace
 from penstock.ingest.idempotency import Idempotency
 from penstock.query.query import Query
+from penstock.records.operation import CLIENT_RETENTION_MS
 from penstock.records.receipt import Receipts
 from penstock.telemetry.logs import configure
 from penstock.wiring.engines import Engines, close, open_engines
@@ -39,7 +40,7 @@ Announce = Callable[[str, str | None, Path], None]
 _SWITCH_INTERVAL_S: Final = 0.001
 _COLLECT_EVERY: Final = (50_000, 20, 50)
 _KEEP_MARGIN_MS: Final = 3_600_000
-"""By how much tombstones outlive the log's entries."""
+"""By how much tombstones outlive the log's entries, and the operation ids that are remembered."""
 
 
 class Parts(NamedTuple):
@@ -84,8 +85,15 @@ async def _serve(configuration: Configuration, engines: Engines, announce: Annou
         partial(_trouble, house.worker, worker),
     )
     server = Server(application, configuration)
+    # Before anything is acknowledged: a log that the worker would refuse takes no writes.
+    await house.worker.check()
     await house.backlog.start()
-    worker.start(asyncio.get_running_loop(), on_failure=server.stop)
+
+    def stop() -> None:
+        house.backlog.refuse("The worker has stopped: what would be written is not applied.")
+        server.stop()
+
+    worker.start(asyncio.get_running_loop(), on_failure=stop)
     new_key = engines.admin_key if engines.new_admin_key else None
     try:
         await server.run(lambda url: announce(url, new_key, configuration.data))
@@ -142,9 +150,9 @@ def parts(configuration: Configuration, engines: Engines) -> Parts:
 
 def _worker(configuration: Configuration, engines: Engines) -> Worker:
     rulebook = Rulebook(engines.worker_catalog)
-    limits = Limits(
-        configuration.max_record_bytes, configuration.log_retention_ms + _KEEP_MARGIN_MS
-    )
+    # A tombstone that went before the operation ids on it would let a repetition bring it back.
+    keep_ms = max(configuration.log_retention_ms, CLIENT_RETENTION_MS) + _KEEP_MARGIN_MS
+    limits = Limits(configuration.max_record_bytes, keep_ms)
     return Worker(
         engines.log,
         engines.worker_store,

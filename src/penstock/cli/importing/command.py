@@ -80,20 +80,25 @@ def import_file(
         choices.check()
         ledger = _ledger(source, choices, restart=restart)
         where = refused or Path(f"{source.path or 'stdin'}.refused.ndjson")
+        if source.path is not None and where.exists() and where.samefile(source.path):
+            raise Failed("--refused names the file that is imported", Exit.USAGE)
         lines = RefusedLines(where, ledger.done.refused_bytes)
         Import(source, choices, ledger, sender, lines).run(wait=wait)
 
 
 def _ledger(source: Source, choices: Choices, *, restart: bool) -> Ledger:
     run = secrets.token_hex(8)
-    if source.path is None:
+    if source.path is None or not source.path.is_file():
         return Ledger(None, Done(run, "", choices))
     path = source.path.with_name(f"{source.path.name}.penstock-import")
     ledger = Ledger(path, Done(run, source.fingerprint(), choices))
     if not restart and ledger.resume():
         typer.echo(f"Going on after {ledger.done.lines:,} lines that are done", err=True)
     # The run's name must be known before anything is sent under it.
-    ledger.save()
+    try:
+        ledger.save()
+    except OSError as error:
+        raise Failed(f"{path} cannot be written: {error.strerror}", Exit.USAGE) from None
     return ledger
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from penstock.api.messages import Problem
+from penstock.cli.exits import Exit, Failed
 
 
 class RefusedLine(msgspec.Struct):
@@ -28,11 +29,16 @@ class RefusedLines:
 
     def __init__(self, path: Path, size: int) -> None:
         self.path = path
-        if size:
-            with path.open("r+b") as file:
-                file.truncate(size)
-        else:
-            path.unlink(missing_ok=True)
+        try:
+            if size:
+                with path.open("r+b") as file:
+                    file.truncate(size)
+            else:
+                # Made now, to learn now whether it can be, and kept where there is something in it.
+                path.touch()
+                path.unlink()
+        except OSError as error:
+            raise Failed(f"{path} cannot be written: {error.strerror}", Exit.USAGE) from None
 
     def add(self, refused: Iterable[RefusedLine]) -> int:
         """Write them; returns the size of the file."""
