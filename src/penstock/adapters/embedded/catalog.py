@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,8 +45,8 @@ _decode: Final = msgspec.json.Decoder(Settings).decode
 class EmbeddedCatalog:
     """`ports.catalog.Catalog` on one file, synchronised at each commit.
 
-    Changes are rare and are made on the spot, under a lock: both the API's thread and the worker's
-    come here.
+    Changes are rare, and each waits for the disk: they are made on other threads, under a lock, so
+    that no event loop waits with them.
     """
 
     def __init__(self, path: Path, entropy: Entropy) -> None:
@@ -67,6 +68,9 @@ class EmbeddedCatalog:
         }
 
     async def put(self, tenant: str, name: str, settings: Settings, now: int) -> Collection:
+        return await asyncio.to_thread(self._put, tenant, name, settings, now)
+
+    def _put(self, tenant: str, name: str, settings: Settings, now: int) -> Collection:
         with self._lock:
             known = self._by_name.get((tenant, name))
             if known is not None and _compared(known.settings) == _compared(settings):
@@ -89,6 +93,9 @@ class EmbeddedCatalog:
         return sorted(own, key=lambda one: one.name)
 
     async def drop(self, tenant: str, name: str, now: int) -> Collection | None:
+        return await asyncio.to_thread(self._drop, tenant, name, now)
+
+    def _drop(self, tenant: str, name: str, now: int) -> Collection | None:
         with self._lock:
             known = self._by_name.get((tenant, name))
             if known is None:
@@ -108,6 +115,9 @@ class EmbeddedCatalog:
 
     async def forget(self, collection_id: str) -> None:
         """The ids are random and 64 bits long: what is forgotten does not come again."""
+        await asyncio.to_thread(self._forget, collection_id)
+
+    def _forget(self, collection_id: str) -> None:
         with self._lock:
             with store_errors(), transaction(self._connection):
                 for statement in (
