@@ -295,3 +295,19 @@ def test_the_short_way_for_new_records_is_the_long_way(
         one = entry(7, kind, data | {"until": 5}, if_absent=absent)
         assert is_plain(one.operation)
         assert fold_new(one, rules, LIMITS) == state(one, rules=rules)
+
+
+def test_a_patch_makes_no_record_that_a_put_could_not_write() -> None:
+    limits = Limits(record_bytes=1_000_000, keep_ms=1000)
+    half = {f"a{n}": n for n in range(6_000)}
+    other = {f"b{n}": n for n in range(6_000)}
+    entries = [
+        entry(0, Kind.PUT, half),
+        entry(1, Kind.PATCH, other),
+        entry(2, Kind.PATCH, {"b": 1}),
+    ]
+    result = fold(None, entries, lambda _: FREE, {}, limits)
+    assert codes(result) == [(at(1), "rejected", "record_too_large")]
+    assert result.state is not None
+    assert isinstance(result.state.data, bytes)
+    assert json.loads(result.state.data) == half | {"b": 1}

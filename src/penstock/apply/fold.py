@@ -21,7 +21,7 @@ from penstock.errors import (
     Refused,
 )
 from penstock.records.collection import Rules
-from penstock.records.document import encode
+from penstock.records.document import MAX_NAMES, count_names, encode
 from penstock.records.operation import Entry, Kind, Operation, retention_ms
 from penstock.records.outcome import Outcome, Result
 from penstock.records.patch import merge
@@ -222,7 +222,10 @@ class _Record:
     def _patched(self, value: Any, rules: Rules) -> bytes:
         rules.check(value)
         data = encode(value)
-        if len(data) > self._limits.record_bytes:
+        if len(data) > self._limits.record_bytes or (
+            # What a put could not write, a patch does not make.
+            len(data) > MAX_NAMES and count_names(value) > MAX_NAMES
+        ):
             raise Invalid("record_too_large")
         return data
 

@@ -106,6 +106,13 @@ def _check(value: Any, depth: int) -> None:
         raise Malformed("invalid_record", walk.faults[0].detail, faults=tuple(walk.faults))
 
 
+def count_names(value: Any) -> int:
+    """The names in a decoded document, over all its objects."""
+    if isinstance(value, dict):
+        return len(value) + sum(map(count_names, value.values()))
+    return sum(map(count_names, value)) if isinstance(value, list) else 0
+
+
 def escape(name: str) -> str:
     """A name as one token of a JSON pointer (RFC 6901, section 3)."""
     return name.replace("~", "~0").replace("/", "~1")
