@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from penstock.errors import LogDiverged
 from penstock.ports.log import Bounds, Log
-from penstock.ports.store import Applied
-from penstock.records.position import Partition, parse
+from penstock.ports.store import Applied, Store
+from penstock.records.position import Partition, Position, parse
+
+
+async def starts(
+    log: Log, store: Store, partitions: Sequence[Partition]
+) -> Mapping[Partition, Position | None]:
+    """Where to read on: the store decides, once it is clear that this is still its log.
+
+    Raises `LogDiverged` where it is not.
+    """
+    applied = await store.applied()
+    bounds = await log.bounds()
+    start: dict[Partition, Position | None] = {}
+    for partition in partitions:
+        known = applied.get(partition)
+        if known is None:
+            verify_start(partition, bounds.get(partition))
+        else:
+            await verify(log, partition, known, bounds.get(partition))
+        start[partition] = None if known is None else known.position
+    return start
 
 
 def verify_start(partition: Partition, bounds: Bounds | None) -> None:

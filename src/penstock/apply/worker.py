@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from penstock.apply.guard import verify, verify_start
+from penstock.apply.guard import starts
 from penstock.apply.housekeeping import Housekeeping
 from penstock.apply.persist import Persist
 from penstock.apply.refresh import Refresh
@@ -61,10 +61,6 @@ class Worker:
         finally:
             await consumer.close()
 
-    async def check(self) -> None:
-        """Raise `LogDiverged` where this is not the log that the store was built from."""
-        await self._start(list(await self._log.bounds()))
-
     async def _round(self, consumer: Consumer, stop: asyncio.Event) -> None:
         try:
             slices = await consumer.poll(self._batch_entries, _IDLE_S)
@@ -96,23 +92,9 @@ class Worker:
                 return True
 
     async def _assign(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position | None]:
-        start = await self._start(partitions)
+        start = await starts(self._log, self._store, partitions)
         self.assigned = True
         _log.info("assigned", partitions=len(start), log=self._log.identity)
-        return start
-
-    async def _start(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position | None]:
-        """Where to read on: the store decides, once it is clear that this is still its log."""
-        applied = await self._store.applied()
-        bounds = await self._log.bounds()
-        start: dict[Partition, Position | None] = {}
-        for partition in partitions:
-            known = applied.get(partition)
-            if known is None:
-                verify_start(partition, bounds.get(partition))
-            else:
-                await verify(self._log, partition, known, bounds.get(partition))
-            start[partition] = None if known is None else known.position
         return start
 
 

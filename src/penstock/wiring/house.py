@@ -17,6 +17,7 @@ from penstock.access.principal import Keys
 from penstock.api.app import Application
 from penstock.api.server import Server
 from penstock.apply.fold import Limits
+from penstock.apply.guard import starts
 from penstock.apply.housekeeping import Housekeeping
 from penstock.apply.persist import Persist
 from penstock.apply.refresh import Refresh
@@ -86,7 +87,7 @@ async def _serve(configuration: Configuration, engines: Engines, announce: Annou
     )
     server = Server(application, configuration)
     # Before anything is acknowledged: a log that the worker would refuse takes no writes.
-    await house.worker.check()
+    await starts(engines.log, engines.store, list(await engines.log.bounds()))
     await house.backlog.start()
 
     def stop() -> None:
