@@ -15,6 +15,7 @@ from penstock.cli.importing.line import Line, Reader
 from penstock.cli.importing.refused import RefusedLine, RefusedLines
 from penstock.cli.importing.send import Refused, Sender
 from penstock.cli.importing.source import UNREADABLE, Source
+from penstock.cli.interrupt import Interrupt
 from penstock.cli.progress import Progress
 from penstock.errors import Malformed
 
@@ -42,9 +43,10 @@ class Import:
         done = self._ledger.done
         with Progress(self._source.size, done.lines) as progress:
             try:
-                self._send_all(self._choices.reader(self._source), progress)
-                if wait:
-                    self._settle()
+                with Interrupt() as interrupt:
+                    self._send_all(self._choices.reader(self._source), progress, interrupt)
+                    if wait:
+                        self._settle()
             except KeyboardInterrupt:
                 raise Failed(self._stopped("interrupted"), Exit.INTERRUPTED) from None
             except Failed as failed:
@@ -58,8 +60,9 @@ class Import:
             typer.echo(f"The refused lines, and why: {self._refused.path}", err=True)
             raise typer.Exit(Exit.INCOMPLETE)
 
-    def _send_all(self, reader: Reader, progress: Progress) -> None:
+    def _send_all(self, reader: Reader, progress: Progress, interrupt: Interrupt) -> None:
         for batch in ahead(batches(_readable(reader), self._source, self._choices.batch)):
+            interrupt.check()
             if batch.number >= self._ledger.done.batches:
                 self._send(batch)
                 progress.advance(len(batch.lines), batch.at)
