@@ -151,7 +151,28 @@ class ConsumerLaws:
         await consumer.close()
         assert [one.position for one in await everything(log, 1)] == [where]
 
-    async def test_a_start_that_is_gone_begins_at_what_is_left(self, logs: Logs) -> None:
+    async def test_a_partition_that_is_not_to_be_read_yet_is_asked_about_again(
+        self, logs: Logs
+    ) -> None:
+        log = await logs.fresh()
+        answers = await append(log, numbered("r", range(3)))
+        held = partition_of(answers[0])
+        asked = 0
+
+        async def assign(partitions: Sequence[Partition]) -> Start:
+            nonlocal asked
+            asked += held in partitions
+            return {one: None for one in partitions if one != held or asked > 2}
+
+        consumer = log.consumer(assign)
+        assert await polled(consumer) == []
+        assert [one.position for one in await read(consumer, 3)] == answers
+        assert asked == 3
+        await consumer.close()
+
+    async def test_the_very_start_is_what_is_left_and_nothing_is_skipped_after_a_position(
+        self, logs: Logs
+    ) -> None:
         log = await logs.fresh()
         answers = []
         for number in range(5):
@@ -159,10 +180,13 @@ class ConsumerLaws:
         await logs.trimmed(log, answers[6], 2**50)
         for reopen in (False, True):
             log = await logs.reopened(log) if reopen else log
-            for consumer in (log.consumer(after()), log.consumer(after(answers[1]))):
-                entries = await read(consumer, 4)
-                assert [one.position for one in entries] == answers[6:]
-                await consumer.close()
+            consumer = log.consumer(after())
+            assert [one.position for one in await read(consumer, 4)] == answers[6:]
+            await consumer.close()
+            consumer = log.consumer(after(answers[1]))
+            with pytest.raises(LogDiverged):
+                await read(consumer, 1)
+            await consumer.close()
 
     async def test_what_a_consumer_commits_is_not_where_the_next_one_starts(
         self, logs: Logs

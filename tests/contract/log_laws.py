@@ -168,16 +168,16 @@ class LogLaws:
         log = await logs.fresh()
         operations = [operation(f"r{number}") for number in range(200)]
         answers = await append(log, operations)
-        identity, bounds = log.identity, await log.bounds()
+        identity, bounds = log.identity(1), await log.bounds()
         log = await logs.reopened(log)
-        assert log.identity == identity
+        assert log.identity(1) == identity
         assert await log.bounds() == bounds
         found = {entry.position: entry.operation for entry in await everything(log, 200)}
         assert found == dict(zip(answers, operations, strict=True))
 
     async def test_another_log_has_another_identity(self, logs: Logs) -> None:
         one, other = await logs.fresh(), await logs.fresh()
-        assert one.identity != other.identity
+        assert one.identity(1) != other.identity(1)
 
     async def test_positions_rise_over_reopening(self, logs: Logs) -> None:
         log = await logs.fresh()

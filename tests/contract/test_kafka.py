@@ -13,7 +13,6 @@ from tests.contract.log_laws import LogLaws
 from tests.support.servers.kafka import Kafka
 
 from penstock.adapters.embedded.clock import SystemClock
-from penstock.adapters.kafka.cluster import topic_of
 from penstock.adapters.kafka.log import KafkaLog
 from penstock.ports.log import Log
 from penstock.records.position import Position, parse
@@ -24,8 +23,12 @@ PARTITIONS = 3
 class KafkaLogs:
     """Each log a topic of its own on one cluster."""
 
-    def __init__(self, kafka: Kafka) -> None:
-        self._settings: dict[str, str | int | float | bool] = {"bootstrap.servers": kafka.bootstrap}
+    def __init__(self, kafka: Kafka, protocol: str) -> None:
+        self._protocol = protocol
+        self._settings: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": kafka.bootstrap,
+            "log_level": 0,
+        }
         self._open: dict[Log, str] = {}
 
     async def fresh(self) -> Log:
@@ -40,7 +43,7 @@ class KafkaLogs:
         """What the brokers do by themselves after a time, done at once."""
         del older_than
         _, number, offset = parse(before)
-        topic = topic_of(self._open[log], 1)
+        topic = f"{self._open[log]}.g1"
         admin = AdminClient(self._settings)
         deleted = admin.delete_records([TopicPartition(topic, number, offset)])
         await_all(deleted.values())
@@ -50,7 +53,9 @@ class KafkaLogs:
             await log.close()
 
     def _opened(self, name: str) -> Log:
-        log = KafkaLog(self._settings, name, PARTITIONS, 10_000, 86_400_000, SystemClock())
+        log = KafkaLog(
+            self._settings, name, PARTITIONS, 10_000, 86_400_000, self._protocol, SystemClock()
+        )
         self._open[log] = name
         return log
 
@@ -61,8 +66,13 @@ def await_all(futures: Iterable[object]) -> None:
 
 
 @pytest.fixture
-async def logs(kafka: Kafka) -> AsyncIterator[KafkaLogs]:
-    opened = KafkaLogs(kafka)
+def protocol() -> str:
+    return "classic"
+
+
+@pytest.fixture
+async def logs(kafka: Kafka, protocol: str) -> AsyncIterator[KafkaLogs]:
+    opened = KafkaLogs(kafka, protocol)
     yield opened
     await opened.close()
 
@@ -72,4 +82,6 @@ class TestLog(LogLaws):
 
 
 class TestConsumer(ConsumerLaws):
-    pass
+    @pytest.fixture(params=["classic", "consumer"])
+    def protocol(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)

@@ -101,7 +101,7 @@ async def apply(url: str, database: str, slice_: Slice) -> None:
     catalog = MongoCatalog(url, CATALOG, SystemEntropy())
     limits = Limits(record_bytes=1024, keep_ms=_KEEP_MS)
     try:
-        await Persist(store, Rulebook(catalog), limits).slices([slice_], "a-log")
+        await Persist(store, Rulebook(catalog), limits).slices([slice_], lambda _: "a-log")
     finally:
         await store.close()
         await catalog.close()

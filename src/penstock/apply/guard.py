@@ -15,19 +15,36 @@ async def starts(
 ) -> Mapping[Partition, Position | None]:
     """Where to read on: the store decides, once it is clear that this is still its log.
 
-    Raises `LogDiverged` where it is not.
+    A generation whose predecessors are not applied to their end is left out: what it holds of a
+    record comes after what they hold. Raises `LogDiverged` where it is not the store's log.
     """
+    # In this order: what is applied is in the log that is looked at then.
     applied = await store.applied()
     bounds = await log.bounds()
+    newest = _begun(bounds, applied)
     start: dict[Partition, Position | None] = {}
     for partition in partitions:
         known = applied.get(partition)
+        if partition.generation > newest:
+            continue
         if known is None:
             verify_start(partition, bounds.get(partition))
         else:
             await verify(log, partition, known, bounds.get(partition))
         start[partition] = None if known is None else known.position
     return start
+
+
+def _begun(bounds: Mapping[Partition, Bounds], applied: Mapping[Partition, Applied]) -> int:
+    """The newest generation that may be read: all before it are applied to their final end."""
+    generations = sorted({partition.generation for partition in bounds})
+    for generation in generations[:-1]:
+        for partition, (_, end) in bounds.items():
+            known = applied.get(partition)
+            reached = 0 if known is None else parse(known.position).offset + 1
+            if partition.generation == generation and reached < end:
+                return generation
+    return generations[-1] if generations else 0
 
 
 def verify_start(partition: Partition, bounds: Bounds | None) -> None:
@@ -51,9 +68,10 @@ async def verify(log: Log, partition: Partition, applied: Applied, bounds: Bound
     """
     where = f"Partition {partition.number} of generation {partition.generation}"
     offset = parse(applied.position).offset
-    if applied.log != log.identity:
+    identity = log.identity(partition.generation)
+    if applied.log != identity:
         raise LogDiverged(
-            f"{where}: the log is {log.identity}, but the store was built from {applied.log}. "
+            f"{where}: the log is {identity}, but the store was built from {applied.log}. "
             "Was the log deleted or replaced? Restore it, or start with an empty store."
         )
     if bounds is None or bounds.end <= offset:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from penstock.apply.fold import Folded, Limits, fold, fold_new, is_plain
 from penstock.apply.rulebook import Rulebook, RulesByRevision
@@ -48,7 +48,7 @@ class Persist:
         self._limits = limits
         self._novelty = Novelty()
 
-    async def slices(self, slices: Sequence[Slice], log_identity: str) -> Written:
+    async def slices(self, slices: Sequence[Slice], identity: Callable[[int], str]) -> Written:
         """Apply slices of different partitions together; returns what was written.
 
         A record has one partition, so they touch different records. Raises `Unavailable`: nothing
@@ -67,7 +67,7 @@ class Persist:
                 step = _Step(batch, collection_id, rules, self._limits)
                 written[collection_id] = await step.write(records, self._novelty)
             outcomes.sort(key=lambda outcome: outcome.position)
-            await batch.conclude(outcomes, _reached(slices, log_identity))
+            await batch.conclude(outcomes, _reached(slices, identity))
         return written
 
 
@@ -186,11 +186,14 @@ def _grouped(slices: Sequence[Slice]) -> dict[str, ByRecord]:
     return groups
 
 
-def _reached(slices: Sequence[Slice], log_identity: str) -> dict[Partition, Applied]:
+def _reached(slices: Sequence[Slice], identity: Callable[[int], str]) -> dict[Partition, Applied]:
     """How far the store reflects each partition once these slices are applied."""
     return {
         slice_.partition: Applied(
-            last.position, log_identity, last.operation.operation_id, last.time
+            last.position,
+            identity(slice_.partition.generation),
+            last.operation.operation_id,
+            last.time,
         )
         for slice_ in slices
         for last in slice_.entries[-1:]

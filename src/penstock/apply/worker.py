@@ -94,7 +94,7 @@ class Worker:
     async def _assign(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position | None]:
         start = await starts(self._log, self._store, partitions)
         self.assigned = True
-        _log.info("assigned", partitions=len(start), log=self._log.identity)
+        _log.info("assigned", partitions=len(start), held=len(partitions) - len(start))
         return start
 
 

@@ -40,7 +40,15 @@ class Configuration(BaseSettings):
         pattern="^[A-Za-z0-9._-]{1,200}$",
         description="Name of the log in Kafka: its topics are `<name>.g1` and so on.",
     )
-    log_partitions: Count = Field(12, description="Partitions of a topic that is created.")
+    log_partitions: Count = Field(
+        12, description="Partitions of the first topic, if it is created."
+    )
+    log_group_protocol: str = Field(
+        "classic",
+        pattern="^(classic|consumer)$",
+        description="How the workers share the partitions out: by Kafka's `classic` protocol, or "
+        "by the `consumer` protocol of KIP-848, which brokers have from 4.0 on.",
+    )
     store_url: SecretStr | None = Field(
         None,
         description="MongoDB as the store: `mongodb://…` or `mongodb+srv://…`, with whatever that "

@@ -46,9 +46,12 @@ class Log(Protocol):
     - Readers see an entry only when it is durable, and without gaps below it.
     """
 
-    @property
-    def identity(self) -> str:
-        """Names this very log: another one, even of the same name, has another identity."""
+    def identity(self, generation: int) -> str:
+        """Names this very log: another one, even of the same name, has another identity.
+
+        Args:
+            generation: one of which `bounds` has told.
+        """
         ...
 
     async def append(self, operations: Sequence[Operation], deadline: float) -> list[Appended]:
@@ -63,7 +66,11 @@ class Log(Protocol):
         ...
 
     async def bounds(self) -> Mapping[Partition, Bounds]:
-        """What each partition holds now. Raises `Unavailable`."""
+        """What each partition holds now. Raises `Unavailable`.
+
+        A generation is among them from when it takes entries; the earlier ones take none any more
+        from then on, so that their ends are final.
+        """
         ...
 
     async def entry(self, position: Position) -> Entry | None:
@@ -88,7 +95,8 @@ class Log(Protocol):
 
 Assign = Callable[[Sequence[Partition]], Awaitable[Mapping[Partition, Position | None]]]
 """Called within `poll` with partitions newly assigned; says after which position each is to be
-read (None: from its very start). What it raises comes out of `poll`, and nothing is read."""
+read (None: from its very start). One that it leaves out is not to be read yet: it is asked about
+again, in a later `poll`. What it raises comes out of `poll`, and nothing is read."""
 
 
 class Consumer(Protocol):
@@ -102,7 +110,8 @@ class Consumer(Protocol):
     async def poll(self, limit: int, wait_s: float) -> list[Slice]:
         """Up to about `limit` entries; waits at most `wait_s` seconds for the first.
 
-        Raises `Unavailable` where the log cannot be read for the moment.
+        Raises `Unavailable` where the log cannot be read for the moment, `LogDiverged` where what
+        comes next is gone, or the log is another one: nothing is ever skipped.
         """
         ...
 

@@ -97,6 +97,7 @@ def _open_log(configuration: Configuration, clock: Clock, entropy: Entropy) -> L
             configuration.log_partitions,
             configuration.deadline_ms,
             configuration.log_retention_ms,
+            configuration.log_group_protocol,
             clock,
         )
     except Unavailable as error:

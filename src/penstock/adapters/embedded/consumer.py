@@ -10,6 +10,7 @@ from contextlib import suppress
 from penstock.adapters.embedded.database import Readers, log_errors
 from penstock.adapters.embedded.rows import PARTITION, decode_batch
 from penstock.adapters.embedded.tail import Tail
+from penstock.errors import LogDiverged
 from penstock.ports.log import Assign, Slice
 from penstock.records.operation import Entry
 from penstock.records.position import Partition, Position, parse
@@ -53,8 +54,12 @@ class EmbeddedConsumer:
 
     async def poll(self, limit: int, wait_s: float) -> list[Slice]:
         if self._news is None:
-            start = (await self._assign([PARTITION]))[PARTITION]
-            self._offset = -1 if start is None else parse(start).offset
+            start = await self._assign([PARTITION])
+            if PARTITION not in start:
+                await asyncio.sleep(wait_s)
+                return []
+            known = start[PARTITION]
+            self._offset = -1 if known is None else parse(known).offset
             self._news = self._wake.subscribe()
         self._news.clear()
         entries = self._read(limit)
@@ -79,6 +84,8 @@ class EmbeddedConsumer:
             return entries
         # A store that stopped within a batch does not get what it has applied of it again.
         surplus = self._offset + 1 - parse(entries[0].position).offset
+        if surplus < 0 <= self._offset:
+            raise LogDiverged(f"Offset {self._offset + 1} was removed before it was applied.")
         self._offset = parse(entries[-1].position).offset
         return entries[max(surplus, 0) :]
 

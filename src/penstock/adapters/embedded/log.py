@@ -82,8 +82,8 @@ class EmbeddedLog:
         self._thread = threading.Thread(target=self._work, name="log", daemon=True)
         self._thread.start()
 
-    @property
-    def identity(self) -> str:
+    def identity(self, generation: int) -> str:
+        assert generation == PARTITION.generation, "there is one generation"
         return self._identity
 
     async def append(self, operations: Sequence[Operation], deadline: float) -> list[Appended]:

@@ -1,26 +1,24 @@
-"""A Kafka cluster, and the topic of one generation of the log in it."""
+"""A Kafka cluster, and the topics in it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import KafkaError, NewTopic
 
-from penstock.errors import ConfigurationError, Unavailable
+from penstock.errors import Unavailable
 
 _T = TypeVar("_T")
 
 Settings = Mapping[str, Any]
 """librdkafka's settings: where the cluster is, and how to be let in."""
 
-_MOST_REPLICAS: Final = 3
-_MESSAGE_BYTES: Final = 2 * 1024 * 1024
 _ASK_S: Final = 10.0
 _AGAIN_S: Final = 0.05
 _PASSING: Final = frozenset(
@@ -34,11 +32,21 @@ _PASSING: Final = frozenset(
     )
 )
 """What a cluster says while a topic is new, or a leader moves."""
-_REQUIRED: Final = {"message.timestamp.type": "LogAppendTime", "cleanup.policy": "delete"}
 
 
-def topic_of(name: str, generation: int) -> str:
-    return f"{name}.g{generation}"
+class Topic(NamedTuple):
+    """A topic as the cluster describes it.
+
+    Attributes:
+        identity: another one, though of the same name, has another.
+        settings: in force, by name.
+    """
+
+    name: str
+    identity: str
+    partitions: int
+    replicas: int
+    settings: Mapping[str, str]
 
 
 def unavailable(error: object) -> Unavailable:
@@ -58,74 +66,68 @@ def patiently(ask: Callable[[], _T]) -> _T:
 
 
 class Cluster:
-    """What is asked of a cluster now and then. Every method blocks; see `_ASK_S`."""
+    """What is asked of a cluster now and then. Every method blocks, and raises `Unavailable`."""
 
     def __init__(self, settings: Settings) -> None:
         self._admin = AdminClient(dict(settings))
 
-    def open_topic(self, topic: str, partitions: int, retention_ms: int) -> tuple[str, int]:
-        """Make sure that there is such a topic, as it has to be; returns its id and partitions.
+    def names(self) -> Sequence[str]:
+        """The names of all topics that we may see."""
+        return list(patiently(lambda: self._admin.list_topics(timeout=_ASK_S)).topics)
 
-        Raises `ConfigurationError` for one that would not do, `Unavailable`.
-        """
-        found = self._described(topic)
-        until = time.monotonic() + _ASK_S
-        if found is None:
-            self._create(topic, partitions, retention_ms)
-        while found is None:
-            # One broker has created it; the one that is asked may not know of it yet.
-            if time.monotonic() > until:
-                raise unavailable(f"the topic {topic} was created, and is not there")
-            time.sleep(_AGAIN_S)
-            found = self._described(topic)
-        patiently(lambda: self._check(topic))
+    def brokers(self) -> int:
+        """How many there are."""
+        return len(patiently(lambda: self._admin.list_topics(timeout=_ASK_S)).brokers)
+
+    def topics(self, names: Sequence[str]) -> list[Topic]:
+        """Those of them that there are, in their order."""
+        if not names:
+            return []
+        described = self._admin.describe_topics(
+            TopicCollection(list(names)), request_timeout=_ASK_S
+        )
+        resources = {name: ConfigResource(ResourceType.TOPIC, name) for name in names}
+        settings = self._admin.describe_configs(list(resources.values()), request_timeout=_ASK_S)
+        found: list[Topic] = []
+        for name, resource in resources.items():
+            try:
+                topic = described[name].result(_ASK_S)
+                entries = settings[resource].result(_ASK_S)
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    continue
+                raise unavailable(error) from error
+            except TimeoutError as error:
+                raise unavailable(f"the cluster does not describe the topic {name}") from error
+            in_force = {entry: str(value.value) for entry, value in entries.items()}
+            replicas = min(len(one.replicas) for one in topic.partitions)
+            found.append(
+                Topic(name, str(topic.topic_id), len(topic.partitions), replicas, in_force)
+            )
         return found
 
-    def topic_id(self, topic: str) -> str | None:
-        """The id of the topic; None where there is none. Raises `Unavailable`."""
-        found = self._described(topic)
-        return None if found is None else found[0]
-
-    def _described(self, topic: str) -> tuple[str, int] | None:
-        futures = self._admin.describe_topics(TopicCollection([topic]), request_timeout=_ASK_S)
-        try:
-            found = futures[topic].result(_ASK_S)
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                return None
-            raise unavailable(error) from error
-        return str(found.topic_id), len(found.partitions)
-
-    def _create(self, topic: str, partitions: int, retention_ms: int) -> None:
-        brokers = len(self._admin.list_topics(timeout=_ASK_S).brokers)
-        replicas = min(brokers, _MOST_REPLICAS)
-        new = NewTopic(
-            topic,
-            partitions,
-            replicas,
-            config={
-                **_REQUIRED,
-                "min.insync.replicas": str(max(replicas - 1, 1)),
-                "retention.ms": str(retention_ms),
-                "max.message.bytes": str(_MESSAGE_BYTES),
-            },
-        )
+    def create(
+        self, topic: str, partitions: int, replicas: int, settings: Mapping[str, str]
+    ) -> None:
+        """Create it, unless another process was faster; return when it can be seen."""
+        new = NewTopic(topic, partitions, replicas, config=dict(settings))
         try:
             self._admin.create_topics([new])[topic].result(_ASK_S)
         except KafkaException as error:
-            # Another process may have been faster.
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise unavailable(error) from error
+        until = time.monotonic() + _ASK_S
+        # One broker has created it; the one that is asked may not know of it yet.
+        while not self.topics([topic]):
+            if time.monotonic() > until:
+                raise unavailable(f"the topic {topic} was created, and is not there")
+            time.sleep(_AGAIN_S)
 
-    def _check(self, topic: str) -> None:
-        resource = ConfigResource(ResourceType.TOPIC, topic)
-        found = self._admin.describe_configs([resource])[resource].result(_ASK_S)
-        wrong = [
-            f"{name} is {found[name].value}, and must be {value}"
-            for name, value in _REQUIRED.items()
-            if found[name].value != value
-        ]
-        if int(found["max.message.bytes"].value) < _MESSAGE_BYTES:
-            wrong.append(f"max.message.bytes must be at least {_MESSAGE_BYTES}")
-        if wrong:
-            raise ConfigurationError(f"The topic {topic} will not do: {'; '.join(wrong)}.")
+    def set(self, topic: str, name: str, value: str) -> None:
+        """Change one setting of a topic."""
+        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        try:
+            self._admin.incremental_alter_configs([resource])[resource].result(_ASK_S)
+        except KafkaException as error:
+            raise unavailable(error) from error

@@ -1,4 +1,4 @@
-"""The log in Apache Kafka: one topic a generation."""
+"""The log in Apache Kafka: a topic for each generation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Final
 
 from confluent_kafka import Consumer, TopicPartition
 
-from penstock.adapters.kafka.cluster import Cluster, Settings, patiently, topic_of, unavailable
+from penstock.adapters.kafka.appending import Appending
+from penstock.adapters.kafka.cluster import Cluster, Settings, patiently, unavailable
 from penstock.adapters.kafka.consumer import KafkaConsumer
+from penstock.adapters.kafka.end import end_entry, is_end
+from penstock.adapters.kafka.generations import Generations
 from penstock.adapters.kafka.message import entry_of
-from penstock.adapters.kafka.producer import Appender
 from penstock.errors import DeadlineExceeded, Unavailable
 from penstock.ports.clock import Clock
 from penstock.ports.log import Appended, Assign, Bounds
@@ -23,16 +25,17 @@ _ASK_S: Final = 10.0
 
 
 class KafkaLog:
-    """`ports.log.Log` on the topic of the current generation.
+    """`ports.log.Log` on the topics `<name>.g<generation>`; see `generations` for which is which.
 
     Durable is what all in-sync replicas have acknowledged, at least `min.insync.replicas` of them.
 
     Args:
         settings: of the cluster.
-        name: of the log: its topics are `<name>.g<generation>`.
-        partitions: of a topic that is created.
+        name: of the log.
+        partitions: of the first topic, where it is created.
         timeout_ms: after which an append is given up, its outcome unknown.
-        retention_ms: of a topic that is created.
+        retention_ms: of the first topic, where it is created.
+        group_protocol: of the group of workers, `classic` or `consumer`.
         clock: for deadlines.
     """
 
@@ -43,17 +46,16 @@ class KafkaLog:
         partitions: int,
         timeout_ms: int,
         retention_ms: int,
+        group_protocol: str,
         clock: Clock,
     ) -> None:
         self._settings = settings
         self._name = name
+        self._protocol = group_protocol
         self._clock = clock
-        self._generation = 1
-        self._topic = topic_of(name, self._generation)
-        self._cluster = Cluster(settings)
-        self._identity, count = self._cluster.open_topic(self._topic, partitions, retention_ms)
-        self._numbers = range(count)
-        self._appender = Appender(settings, self._topic, self._generation, count, timeout_ms)
+        self._generations = Generations(Cluster(settings), name)
+        self._generations.open(partitions, retention_ms)
+        self._appending = Appending(settings, self._generations, timeout_ms, clock)
         self._reader = Consumer(
             {
                 **settings,
@@ -65,29 +67,32 @@ class KafkaLog:
         self._reading = threading.Lock()
         self._closed = False
 
-    @property
-    def identity(self) -> str:
-        return self._identity
+    def identity(self, generation: int) -> str:
+        known = self._generations.get(generation)
+        assert known is not None, "a generation of which `bounds` has told"
+        return known.topic.identity
 
     async def append(self, operations: Sequence[Operation], deadline: float) -> list[Appended]:
         if self._closed:
             return [Unavailable("shutting_down", retry_after=1)] * len(operations)
         if deadline <= self._clock.monotonic():
             return [DeadlineExceeded()] * len(operations)
-        return await self._appender.append(operations)
+        return await self._appending.append(operations, deadline)
 
     async def bounds(self) -> Mapping[Partition, Bounds]:
         return await asyncio.to_thread(self._bounds)
 
     async def entry(self, position: Position) -> Entry | None:
         generation, number, offset = parse(position)
-        if generation != self._generation or number not in self._numbers:
+        known = self._generations.get(generation)
+        if known is None or number >= known.topic.partitions:
             return None
-        return await asyncio.to_thread(self._entry, number, offset, position)
+        where = TopicPartition(known.topic.name, number, offset)
+        return await asyncio.to_thread(self._entry, where, position)
 
     def consumer(self, assign: Assign) -> KafkaConsumer:
         group = f"{self._name}.workers"
-        return KafkaConsumer(self._settings, self._topic, self._generation, group, assign)
+        return KafkaConsumer(self._settings, self._generations, group, self._protocol, assign)
 
     async def trim(self, before: Position, older_than: int) -> int:
         """The brokers do that, after `retention.ms`."""
@@ -96,34 +101,39 @@ class KafkaLog:
 
     async def close(self) -> None:
         self._closed = True
-        await asyncio.to_thread(self._appender.close)
+        await asyncio.to_thread(self._appending.close)
         await asyncio.to_thread(self._reader.close)
 
     # On another thread: librdkafka blocks.
 
     def _bounds(self) -> Mapping[Partition, Bounds]:
+        # First which have begun: the ends of those before them, read afterwards, are final.
+        self._generations.refresh()
         return {
-            Partition(self._generation, number): self._watermarks(number)
-            for number in self._numbers
+            Partition(one.number, number): self._watermarks(TopicPartition(one.topic.name, number))
+            for one in self._generations.all
+            if one.is_begun
+            for number in range(one.topic.partitions)
         }
 
-    def _watermarks(self, number: int) -> Bounds:
-        partition = TopicPartition(self._topic, number)
-        found = patiently(lambda: self._reader.get_watermark_offsets(partition, timeout=_ASK_S))
+    def _watermarks(self, where: TopicPartition) -> Bounds:
+        found = patiently(lambda: self._reader.get_watermark_offsets(where, timeout=_ASK_S))
         if found is None:
-            raise unavailable(f"no offsets of partition {number}")
+            raise unavailable(f"no offsets of partition {where.partition} of {where.topic}")
         return Bounds(*found)
 
-    def _entry(self, number: int, offset: int, position: Position) -> Entry | None:
-        bounds = self._watermarks(number)
-        if not bounds.start <= offset < bounds.end:
+    def _entry(self, where: TopicPartition, position: Position) -> Entry | None:
+        bounds = self._watermarks(where)
+        if not bounds.start <= where.offset < bounds.end:
             return None
         with self._reading:
-            self._reader.assign([TopicPartition(self._topic, number, offset)])
+            self._reader.assign([where])
             try:
                 message = patiently(lambda: self._reader.poll(_ASK_S))
             finally:
                 self._reader.unassign()
         if message is None or message.error() is not None:
             raise unavailable(f"the entry at {position} could not be read")
-        return entry_of(message, position) if message.offset() == offset else None
+        if message.offset() != where.offset:
+            return None
+        return end_entry(message, position) if is_end(message) else entry_of(message, position)

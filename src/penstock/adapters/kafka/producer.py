@@ -17,8 +17,9 @@ from confluent_kafka import KafkaException, Message, Producer
 from confluent_kafka.cimpl import KafkaError
 
 from penstock.adapters.kafka.cluster import Settings, unavailable
+from penstock.adapters.kafka.generations import MESSAGE_BYTES, Generation
 from penstock.adapters.kafka.message import headers_of
-from penstock.errors import OutcomeUnknown
+from penstock.errors import OutcomeUnknown, Unavailable
 from penstock.ports.log import Appended
 from penstock.records.operation import Operation
 from penstock.records.position import position
@@ -29,7 +30,6 @@ _PROBE_S: Final = 1.0
 _FLUSH_S: Final = 10.0
 _NOT_WRITTEN: Final = frozenset(
     (
-        KafkaError.MSG_SIZE_TOO_LARGE,
         KafkaError.RECORD_LIST_TOO_LARGE,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
@@ -45,6 +45,13 @@ _NOT_WRITTEN: Final = frozenset(
 
 
 _log = logger("log")
+
+
+class Sealed(Unavailable):
+    """The generation does not take entries any more: nothing was written."""
+
+    def __init__(self) -> None:
+        super().__init__("log_unavailable", retry_after=1, internal="the generation is sealed")
 
 
 class _Waiting:
@@ -63,22 +70,18 @@ _UNANSWERED: Final = OutcomeUnknown("no delivery report came")
 
 
 class Appender:
-    """Appends to one topic.
+    """Appends to one generation.
 
     Args:
         settings: of the cluster.
-        topic: of the generation.
-        generation: its number.
-        partitions: of the topic.
+        generation: the one.
         timeout_ms: after which librdkafka gives a message up.
     """
 
-    def __init__(
-        self, settings: Settings, topic: str, generation: int, partitions: int, timeout_ms: int
-    ) -> None:
-        self._topic = topic
-        self._generation = generation
-        self._partitions = partitions
+    def __init__(self, settings: Settings, generation: Generation, timeout_ms: int) -> None:
+        self.generation = generation
+        self._topic = generation.topic.name
+        self._partitions = generation.topic.partitions
         self._producer = Producer(
             {
                 **settings,
@@ -87,7 +90,7 @@ class Appender:
                 "linger.ms": 2,
                 "compression.type": "lz4",
                 "message.timeout.ms": timeout_ms,
-                "message.max.bytes": 2 * 1024 * 1024,
+                "message.max.bytes": MESSAGE_BYTES,
                 "queue.buffering.max.messages": 200_000,
                 "error_cb": self._failed,
             }
@@ -101,7 +104,7 @@ class Appender:
         self._thread.start()
 
     async def append(self, operations: Sequence[Operation]) -> list[Appended]:
-        """One answer per operation, in their order."""
+        """One answer per operation, in their order; `Sealed` where another generation has begun."""
         reason = self._fallen or self._down
         if reason is not None:
             return [unavailable(reason)] * len(operations)
@@ -145,6 +148,8 @@ class Appender:
     ) -> None:
         if error is None:
             self._answer(waiting, index, self._place(message))
+        elif error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            self._answer(waiting, index, Sealed())
         elif error.code() in _NOT_WRITTEN:
             self._answer(waiting, index, unavailable(error))
         else:
@@ -166,7 +171,7 @@ class Appender:
         if self._fallen is not None:
             return OutcomeUnknown(self._fallen)
         self._highest[partition] = offset
-        return position(self._generation, partition, offset)
+        return position(self.generation.number, partition, offset)
 
     def _answer(self, waiting: _Waiting, index: int, answer: Appended) -> None:
         waiting.answers[index] = answer
