@@ -35,6 +35,15 @@ async def starts(
     return start
 
 
+async def stands(log: Log, store: Store) -> None:
+    """Raise `LogDiverged` where the log is not what it was, as far as can be told cheaply."""
+    applied = await store.applied()
+    bounds = await log.bounds()
+    for partition, known in applied.items():
+        if partition in bounds:
+            _compare(log, partition, known, bounds[partition])
+
+
 def _begun(bounds: Mapping[Partition, Bounds], applied: Mapping[Partition, Applied]) -> int:
     """The newest generation that may be read: all before it are applied to their final end."""
     generations = sorted({partition.generation for partition in bounds})
@@ -51,9 +60,9 @@ def verify_start(partition: Partition, bounds: Bounds | None) -> None:
     """Raise `LogDiverged` where an empty store cannot be built from what the log still holds."""
     if bounds is not None and bounds.start > 0:
         raise LogDiverged(
-            f"Partition {partition.number} of generation {partition.generation}: the store has "
-            f"applied nothing, but the log begins at offset {bounds.start} by now. Was the store "
-            "deleted? Restore it from a backup; what came since is applied again."
+            f"{_named(partition)}: the store has applied nothing, but the log begins at offset "
+            f"{bounds.start} by now. Was the store deleted? Restore it from a backup; what came "
+            "since is applied again."
         )
 
 
@@ -66,25 +75,38 @@ async def verify(log: Log, partition: Partition, applied: Applied, bounds: Bound
         applied: how far the store reflects it.
         bounds: what the log holds of it now; None where it has no such partition.
     """
-    where = f"Partition {partition.number} of generation {partition.generation}"
+    _compare(log, partition, applied, bounds)
+    entry = await log.entry(applied.position)
+    if entry is not None and entry.operation.operation_id != applied.operation_id:
+        raise LogDiverged(
+            f"{_named(partition)}: offset {parse(applied.position).offset} holds operation "
+            f"{entry.operation.operation_id}, but the store applied {applied.operation_id} from "
+            "there."
+        )
+
+
+def _compare(log: Log, partition: Partition, applied: Applied, bounds: Bounds | None) -> None:
+    where = _named(partition)
     offset = parse(applied.position).offset
+    if bounds is None:
+        raise LogDiverged(f"{where}: the store has applied offset {offset}; the log holds nothing.")
     identity = log.identity(partition.generation)
     if applied.log != identity:
         raise LogDiverged(
             f"{where}: the log is {identity}, but the store was built from {applied.log}. "
             "Was the log deleted or replaced? Restore it, or start with an empty store."
         )
-    if bounds is None or bounds.end <= offset:
-        end = "nothing" if bounds is None else f"offsets below {bounds.end}"
-        raise LogDiverged(f"{where}: the store has applied offset {offset}; the log holds {end}.")
+    if bounds.end <= offset:
+        raise LogDiverged(
+            f"{where}: the store has applied offset {offset}; the log holds offsets below "
+            f"{bounds.end}."
+        )
     if bounds.start > offset + 1:
         raise LogDiverged(
             f"{where}: the store has applied up to offset {offset}, but the log begins at "
             f"{bounds.start}: entries between them were removed before they were applied."
         )
-    entry = await log.entry(applied.position)
-    if entry is not None and entry.operation.operation_id != applied.operation_id:
-        raise LogDiverged(
-            f"{where}: offset {offset} holds operation {entry.operation.operation_id}, but the "
-            f"store applied {applied.operation_id} from there."
-        )
+
+
+def _named(partition: Partition) -> str:
+    return f"Partition {partition.number} of generation {partition.generation}"

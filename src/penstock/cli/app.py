@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from penstock.cli import collections, records
+from penstock.cli import collections, generation, records
 from penstock.cli.exits import MEANINGS
-from penstock.cli.serve import serve
+from penstock.cli.serve import api, serve, worker
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,8 +16,11 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command()(serve)
+app.command()(api)
+app.command()(worker)
 app.add_typer(collections.app, name="collections")
 app.add_typer(records.app, name="records")
+app.add_typer(generation.app, name="generation")
 
 
 @app.callback()

@@ -1,9 +1,10 @@
-"""`penstock serve`: everything in one process."""
+"""`penstock serve`, `api` and `worker`: the processes that run, until they are told to stop."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
 from typing import Annotated
@@ -11,27 +12,50 @@ from typing import Annotated
 import typer
 
 from penstock.cli.exits import Exit
-from penstock.errors import ConfigurationError, LogDiverged
+from penstock.errors import ConfigurationError, LogDiverged, Unavailable
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
+Port = Annotated[int | None, typer.Option(help="Port; 0 for any free one.")]
+Data = Annotated[Path | None, typer.Option(help="Directory of log, store and keys.")]
 
 
-def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0 for any free one.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Directory of log, store and keys.")] = None,
-) -> None:
-    """Start Penstock, embedded, in one process."""
+def serve(host: Host = None, port: Port = None, data: Data = None) -> None:
+    """Start Penstock in one process: on embedded engines, unless configured otherwise."""
     from penstock.config import Configuration  # noqa: PLC0415  # the house loads where it is run
     from penstock.wiring import serve as run  # noqa: PLC0415  # likewise
 
+    _run(lambda: run(Configuration.read(host=host, port=port, data=data), _announce))
+
+
+def api(host: Host = None, port: Port = None, data: Data = None) -> None:
+    """Start the API alone: its writes are applied by workers elsewhere."""
+    from penstock.config import Configuration  # noqa: PLC0415  # the house loads where it is run
+    from penstock.wiring import serve as run  # noqa: PLC0415  # likewise
+
+    _run(lambda: run(Configuration.read(host=host, port=port, data=data), _announce, worker=False))
+
+
+def worker() -> None:
+    """Start a worker alone: one of a group that shares the log's partitions out."""
+    from penstock.config import Configuration  # noqa: PLC0415  # the house loads where it is run
+    from penstock.wiring import apply as run  # noqa: PLC0415  # likewise
+
+    _run(lambda: run(Configuration.read(), lambda: typer.echo("Penstock's worker runs")))
+
+
+def _run(run: Callable[[], int]) -> None:
+    """Until it ends; what keeps it from running is told in a sentence."""
     try:
-        configuration = Configuration.read(host=host, port=port, data=data)
-        code = run(configuration, _announce)
+        code = run()
     except ConfigurationError as error:
         typer.echo(f"penstock: {error}", err=True)
         raise typer.Exit(Exit.USAGE) from None
     except LogDiverged as error:
         typer.echo(f"penstock: {error.internal or error}", err=True)
         raise typer.Exit(Exit.DEFECT) from None
+    except Unavailable as error:
+        typer.echo(f"penstock: {error.internal or error}", err=True)
+        raise typer.Exit(Exit.UNREACHABLE) from None
     raise typer.Exit(code)
 
 

@@ -1,6 +1,17 @@
-"""Configuration -> running parts. Only `engines` imports adapters."""
+"""Configuration -> running parts. Adapters are imported here only, each where it is asked for."""
 
+from penstock.wiring.applying import work
 from penstock.wiring.engines import Engines, close, open_engines
-from penstock.wiring.house import Announce, Parts, parts, serve, work
+from penstock.wiring.house import Announce, Parts, apply, parts, serve
 
-__all__ = ["Announce", "Engines", "Parts", "close", "open_engines", "parts", "serve", "work"]
+__all__ = [
+    "Announce",
+    "Engines",
+    "Parts",
+    "apply",
+    "close",
+    "open_engines",
+    "parts",
+    "serve",
+    "work",
+]

@@ -42,23 +42,27 @@ class Engines(NamedTuple):
     release: Callable[[], None]
 
 
-def open_engines(configuration: Configuration, clock: Clock | None = None) -> Engines:
+def open_engines(
+    configuration: Configuration, clock: Clock | None = None, *, signs: bool = True
+) -> Engines:
     """The engines that the configuration names; embedded ones where it names none.
 
-    The data directory is locked until `close`. Raises `ConfigurationError` where one cannot be
-    used, or is in use.
+    Args:
+        configuration: names them.
+        clock: another than the system's.
+        signs: whether receipts are signed and keys looked at here: a worker needs no secrets.
+
+    The data directory is locked until `close`; where nothing is kept in it, it is not made. Raises
+    `ConfigurationError` where an engine cannot be used, or is in use.
     """
     from penstock.adapters.embedded.clock import SystemClock
     from penstock.adapters.embedded.database import opening
-    from penstock.adapters.embedded.directory import DataDirectory
     from penstock.adapters.embedded.entropy import SystemEntropy
 
     clock = clock or SystemClock()
     entropy = SystemEntropy()
-    directory = DataDirectory(configuration.data)
-    secret = directory.secret(_revealed(configuration.secret), entropy)
-    admin_key, is_new = directory.admin_key(_revealed(configuration.admin_key), entropy)
-    with opening(directory.path):
+    keys = _keys(configuration, entropy, signs=signs)
+    with opening(configuration.data):
         store, catalog = stored = _open_store(configuration, entropy)
         worker_stored = _open_store(configuration, entropy) if configuration.store_url else stored
         cache = _open_cache(configuration, clock, entropy)
@@ -74,20 +78,47 @@ def open_engines(configuration: Configuration, clock: Clock | None = None) -> En
             ),
             clock=clock,
             entropy=entropy,
-            secret=secret,
-            admin_key=admin_key,
-            new_admin_key=is_new,
-            release=directory.release,
+            secret=keys.secret,
+            admin_key=keys.admin_key,
+            new_admin_key=keys.new_admin_key,
+            release=keys.release,
         )
 
 
+class _Keys(NamedTuple):
+    secret: bytes
+    admin_key: str
+    new_admin_key: bool
+    release: Callable[[], None]
+
+
+def _keys(configuration: Configuration, entropy: Entropy, *, signs: bool) -> _Keys:
+    """The keys as they are given, else as they are kept in the data directory."""
+    from penstock.adapters.embedded import directory
+
+    secret, admin_key = revealed(configuration.secret), revealed(configuration.admin_key)
+    if configuration.log_url and configuration.store_url:
+        if not signs:
+            return _Keys(b"", "", False, _nothing)
+        if secret is not None and admin_key is not None:
+            given = directory.checked_secret(secret), directory.checked_admin_key(admin_key)
+            return _Keys(*given, False, _nothing)
+    kept = directory.DataDirectory(configuration.data)
+    signing = kept.secret(secret, entropy)
+    return _Keys(signing, *kept.admin_key(admin_key, entropy), kept.release)
+
+
+def _nothing() -> None:
+    """There is no data directory to let go of."""
+
+
 def _open_log(configuration: Configuration, clock: Clock, entropy: Entropy) -> Log:
-    url = _revealed(configuration.log_url)
+    url = revealed(configuration.log_url)
     if url is None:
         from penstock.adapters.embedded.log import EmbeddedLog
 
         return EmbeddedLog(configuration.data / "log.db", clock, entropy)
-    with _driver("PENSTOCK_LOG_URL", "kafka"):
+    with driver("PENSTOCK_LOG_URL", "kafka"):
         from penstock.adapters.kafka.address import settings_of
         from penstock.adapters.kafka.log import KafkaLog
     try:
@@ -105,14 +136,14 @@ def _open_log(configuration: Configuration, clock: Clock, entropy: Entropy) -> L
 
 
 def _open_store(configuration: Configuration, entropy: Entropy) -> tuple[Store, Catalog]:
-    url = _revealed(configuration.store_url)
+    url = revealed(configuration.store_url)
     if url is None:
         from penstock.adapters.embedded.catalog import EmbeddedCatalog
         from penstock.adapters.embedded.store import EmbeddedStore
 
         store = EmbeddedStore(configuration.data / "store.db")
         return store, EmbeddedCatalog(configuration.data / "catalog.db", entropy)
-    with _driver("PENSTOCK_STORE_URL", "mongodb"):
+    with driver("PENSTOCK_STORE_URL", "mongodb"):
         from penstock.adapters.mongodb.catalog import MongoCatalog
         from penstock.adapters.mongodb.store import MongoStore
     name = configuration.store_name
@@ -120,18 +151,18 @@ def _open_store(configuration: Configuration, entropy: Entropy) -> tuple[Store, 
 
 
 def _open_cache(configuration: Configuration, clock: Clock, entropy: Entropy) -> Cache:
-    url = _revealed(configuration.cache_url)
+    url = revealed(configuration.cache_url)
     if url is None:
         from penstock.adapters.embedded.cache import MemoryCache
 
         return MemoryCache(configuration.cache_bytes, clock, entropy)
-    with _driver("PENSTOCK_CACHE_URL", "redis"):
+    with driver("PENSTOCK_CACHE_URL", "redis"):
         from penstock.adapters.redis.cache import RedisCache
     return RedisCache(url, configuration.cache_timeout_ms / 1000, clock, entropy)
 
 
 @contextmanager
-def _driver(setting: str, extra: str) -> Iterator[None]:
+def driver(setting: str, extra: str) -> Iterator[None]:
     """A setting that needs a driver says which, where it is not installed."""
     try:
         yield
@@ -141,7 +172,7 @@ def _driver(setting: str, extra: str) -> Iterator[None]:
         ) from error
 
 
-def _revealed(value: SecretStr | None) -> str | None:
+def revealed(value: SecretStr | None) -> str | None:
     return None if value is None else value.get_secret_value()
 
 

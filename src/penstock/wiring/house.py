@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,9 +22,9 @@ from penstock.apply.housekeeping import Housekeeping
 from penstock.apply.persist import Persist
 from penstock.apply.refresh import Refresh
 from penstock.apply.rulebook import Rulebook
-from penstock.apply.thread import WorkerThread
 from penstock.apply.worker import Worker
 from penstock.config.settings import Configuration
+from penstock.errors import ConfigurationError
 from penstock.ingest.accept import Ingest
 from penstock.ingest.backlog import Backlog
 from penstock.ingest.bulk import BulkPace
@@ -33,6 +33,7 @@ from penstock.query.query import Query
 from penstock.records.operation import CLIENT_RETENTION_MS
 from penstock.records.receipt import Receipts
 from penstock.telemetry.logs import configure
+from penstock.wiring.applying import Applying, WorkerHere, WorkersElsewhere, work
 from penstock.wiring.engines import Engines, close, open_engines
 
 Announce = Callable[[str, str | None, Path], None]
@@ -55,12 +56,14 @@ class Parts(NamedTuple):
     worker: Worker
 
 
-def serve(configuration: Configuration, announce: Announce) -> int:
-    """Run everything in this process until SIGTERM or SIGINT; returns the exit code.
+def serve(configuration: Configuration, announce: Announce, *, worker: bool = True) -> int:
+    """Run the API, and a worker unless others apply, until SIGTERM or SIGINT; the exit code.
 
     Raises `ConfigurationError` where the configuration cannot work.
     """
     configure(configuration.log_level)
+    if not worker:
+        _check_shared(configuration)
     # The API and the worker are two threads: one that comes back from SQLite must not wait the
     # default 5 ms for the interpreter.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
@@ -69,12 +72,14 @@ def serve(configuration: Configuration, announce: Announce) -> int:
     # collector need not look at the one, nor often for the other.
     gc.freeze()
     gc.set_threshold(*_COLLECT_EVERY)
-    return uvloop.run(_serve(configuration, engines, announce))
+    return uvloop.run(_serve(configuration, engines, announce, worker=worker))
 
 
-async def _serve(configuration: Configuration, engines: Engines, announce: Announce) -> int:
+async def _serve(
+    configuration: Configuration, engines: Engines, announce: Announce, *, worker: bool
+) -> int:
     house = parts(configuration, engines)
-    worker = WorkerThread(partial(work, house.worker, engines), uvloop.new_event_loop)
+    applying: Applying = WorkerHere(house.worker, engines) if worker else WorkersElsewhere(engines)
     application = Application(
         house.access,
         house.ingest,
@@ -83,47 +88,61 @@ async def _serve(configuration: Configuration, engines: Engines, announce: Annou
         engines.clock,
         engines.entropy,
         configuration,
-        partial(_trouble, house.worker, worker),
+        applying.trouble,
     )
     server = Server(application, configuration)
     # Before anything is acknowledged: a log that the worker would refuse takes no writes.
     await starts(engines.log, engines.store, list(await engines.log.bounds()))
     await house.backlog.start()
 
-    def stop() -> None:
-        house.backlog.refuse("The worker has stopped: what would be written is not applied.")
-        server.stop()
+    def stop(reason: str) -> None:
+        house.backlog.refuse(reason)
+        if worker:
+            server.stop()
 
-    worker.start(asyncio.get_running_loop(), on_failure=stop)
+    applying.start(stop)
     new_key = engines.admin_key if engines.new_admin_key else None
+    well = False
     try:
         await server.run(lambda url: announce(url, new_key, configuration.data))
     finally:
         await house.backlog.close()
-        await asyncio.to_thread(worker.stop)
+        well = await applying.stop()
         await close(engines)
-    return 0 if worker.failure is None else 1
+    return 0 if well else 1
 
 
-async def _trouble(worker: Worker, thread: WorkerThread) -> str | None:
-    """Why this process should be asked for nothing; None where it may be."""
-    return await thread.trouble() or (
-        None if worker.assigned else "The worker has no partitions of the log yet."
-    )
+def apply(configuration: Configuration, announce: Callable[[], None]) -> int:
+    """Run a worker alone until SIGTERM or SIGINT; returns the exit code.
+
+    Raises `ConfigurationError` where the configuration cannot work, `LogDiverged`.
+    """
+    configure(configuration.log_level)
+    _check_shared(configuration)
+    return uvloop.run(_apply(configuration, open_engines(configuration, signs=False), announce))
 
 
-async def work(worker: Worker, engines: Engines, stop: asyncio.Event) -> None:
-    """The worker's thread: what is its own is closed there."""
+async def _apply(
+    configuration: Configuration, engines: Engines, announce: Callable[[], None]
+) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    announce()
     try:
-        await worker.run(stop)
+        await work(_worker(configuration, engines), engines, stop)
     finally:
-        for own, shared in (
-            (engines.worker_store, engines.store),
-            (engines.worker_catalog, engines.catalog),
-            (engines.worker_cache, engines.cache),
-        ):
-            if own is not shared:
-                await own.close()
+        await close(engines)
+    return 0
+
+
+def _check_shared(configuration: Configuration) -> None:
+    """Raise where the API and the workers could not be different processes."""
+    if not configuration.log_url or not configuration.store_url:
+        raise ConfigurationError(
+            "A process for the API or a worker alone shares its engines with others: set "
+            "PENSTOCK_LOG_URL and PENSTOCK_STORE_URL, or run all in one by `penstock serve`."
+        )
 
 
 def parts(configuration: Configuration, engines: Engines) -> Parts:

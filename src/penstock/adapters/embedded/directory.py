@@ -44,20 +44,14 @@ class DataDirectory:
     def secret(self, given: str | None, entropy: Entropy) -> bytes:
         """What receipts are signed with: as configured, else as kept here, else made now."""
         if given is not None:
-            if len(given.encode()) not in _SECRET_LENGTHS:
-                raise ConfigurationError("PENSTOCK_SECRET must be 16 to 64 bytes.")
-            return given.encode()
+            return checked_secret(given)
         text, _ = self._kept("secret", f"{entropy.bits(_SECRET_BITS):064x}")
         return text.encode()
 
     def admin_key(self, given: str | None, entropy: Entropy) -> tuple[str, bool]:
         """The admin key, and whether it was made just now."""
         if given is not None:
-            if len(given) < _LEAST_KEY:
-                raise ConfigurationError(
-                    f"PENSTOCK_ADMIN_KEY must be at least {_LEAST_KEY} characters."
-                )
-            return given, False
+            return checked_admin_key(given), False
         return self._kept("admin-key", f"{_KEY_PREFIX}{entropy.bits(_KEY_BITS):040x}")
 
     def _kept(self, name: str, fresh: str) -> tuple[str, bool]:
@@ -74,3 +68,17 @@ class DataDirectory:
             os.fsync(file.fileno())
         aside.rename(path)
         return fresh, True
+
+
+def checked_secret(given: str) -> bytes:
+    """As it is used. Raises `ConfigurationError`."""
+    if len(given.encode()) not in _SECRET_LENGTHS:
+        raise ConfigurationError("PENSTOCK_SECRET must be 16 to 64 bytes.")
+    return given.encode()
+
+
+def checked_admin_key(given: str) -> str:
+    """Itself. Raises `ConfigurationError`."""
+    if len(given) < _LEAST_KEY:
+        raise ConfigurationError(f"PENSTOCK_ADMIN_KEY must be at least {_LEAST_KEY} characters.")
+    return given

@@ -93,12 +93,17 @@ class Generations:
 
         Raises `ConfigurationError` for a topic that would not do.
         """
-        pattern = re.compile(self.pattern)
-        names = [name for name in self._cluster.names() if pattern.match(name)]
-        if not names:
+        self.find()
+        if not self._known:
             self._create_first(partitions, retention_ms)
-            names = [self.topic_of(1)]
-        self._see(names)
+            self._see([self.topic_of(1)])
+            for one in self.all:
+                _check(one)
+
+    def find(self) -> None:
+        """See which there are. Raises `ConfigurationError` for a topic that would not do."""
+        pattern = re.compile(self.pattern)
+        self._see([name for name in self._cluster.names() if pattern.match(name)])
         for one in self.all:
             _check(one)
 
