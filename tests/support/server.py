@@ -17,7 +17,7 @@ _START_S: Final = 30
 
 
 class Server:
-    """`penstock serve` on a data directory that outlives it, and a free port that it keeps.
+    """`penstock serve`, or `api`, on a data directory that outlives it, and a port that it keeps.
 
     Where the environment names engines, it has a log and a database of its own there, as it has a
     data directory of its own. Its output is `<data>.log`, written on over restarts. Where the test
@@ -26,7 +26,8 @@ class Server:
 
     KEY: Final = "test-0123456789abcdef"
 
-    def __init__(self, data: Path, **settings: str) -> None:
+    def __init__(self, data: Path, role: str = "serve", **settings: str) -> None:
+        self._role = role
         self.data = data
         self.log = data.with_name(f"{data.name}.log")
         name = f"test-{blake2b(str(data).encode(), digest_size=8).hexdigest()}"
@@ -48,7 +49,7 @@ class Server:
     def start(self) -> None:
         """Start it, and wait until it is ready."""
         environment = os.environ | self._settings
-        command = [sys.executable, "-m", "penstock.cli", "serve", "--port", self._port]
+        command = [sys.executable, "-m", "penstock.cli", self._role, "--port", self._port]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *command, "--data", str(self.data)],
@@ -60,6 +61,14 @@ class Server:
         self.url = self._announced()
         self._port = self.url.rpartition(":")[2]
         self._await_ready()
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""

@@ -110,6 +110,8 @@ class Kafka:
             "default.replication.factor": size,
             "min.insync.replicas": in_sync,
             "group.initial.rebalance.delay.ms": 0,
+            "group.consumer.min.session.timeout.ms": 1_000,
+            "group.consumer.session.timeout.ms": 1_500,
             "group.consumer.min.heartbeat.interval.ms": 200,
             "group.consumer.heartbeat.interval.ms": 200,
             "broker.session.timeout.ms": _SESSION_MS,

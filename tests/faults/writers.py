@@ -1,0 +1,249 @@
+"""Clients that know what has to be there, whatever happens meanwhile.
+
+Writers, each the only one of its records, put rising numbers one after another, every write under
+an Idempotency-Key of its own. Where an answer does not come, or is an error, the writer repeats
+that write; it also repeats some old ones, which must have no effect any more. In the end, and at
+every look, each record must hold exactly what its writer was last told is durable: less is a loss,
+an older one a doubling or a wrong order.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from tests.support.server import Server
+
+RECORDS_EACH = 5
+_AGAIN_S = 0.05
+_SETTLED_S = 60
+
+
+class Put(NamedTuple):
+    record_id: str
+    number: int
+    key: str
+
+
+class Violation(NamedTuple):
+    kind: str
+    text: str
+
+
+class Writer:
+    """One client: its records, what it was told, and what it does not know yet."""
+
+    def __init__(self, name: int, seed: int) -> None:
+        self.name = name
+        self.random = random.Random(seed * 1000 + name)
+        self.durable: dict[str, Put] = {}
+        self.open: Put | None = None
+        self.done: list[Put] = []
+        self.versions: dict[str, str] = {}
+        self.receipts: dict[str, str] = {}
+        self.violations: list[Violation] = []
+        self.acknowledged = 0
+        self.repeated = 0
+        self.longest_wait = 0.0
+        self._last = time.monotonic()
+
+    def work(self, url: str, stop: threading.Event) -> None:
+        """Until the server is gone or `stop` is set."""
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+        try:
+            if self.open is not None:
+                self._put(connection, self.open)
+            while not stop.is_set():
+                self._step(connection)
+        except (OSError, http.client.HTTPException):
+            return  # killed: `open` says what is not known
+        finally:
+            connection.close()
+
+    def go_on(self, url: str, stop: threading.Event) -> None:
+        """The same, over all that goes wrong, until `stop` is set."""
+        while not stop.is_set():
+            self.work(url, stop)
+            stop.wait(_AGAIN_S)
+
+    def reset(self) -> None:
+        """Forget how long an acknowledgement took to come."""
+        self.longest_wait, self._last = 0.0, time.monotonic()
+
+    def check(self, url: str) -> None:
+        """Every record holds exactly what its writer was last told is durable."""
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+        until = time.monotonic() + _SETTLED_S
+        while self.open is not None:
+            self.work(url, _stopped())
+            assert time.monotonic() < until, "writes are not taken"
+        for record_id, put in self.durable.items():
+            while not self._read(connection, record_id, put.number):
+                assert time.monotonic() < until, "it does not catch up"
+        connection.close()
+
+    def _step(self, connection: http.client.HTTPConnection) -> None:
+        chance = self.random.random()
+        if chance < 0.1 and self.done:
+            self._repeat(connection, self.random.choice(self.done[-200:]))
+        elif chance < 0.2 and self.durable:
+            put = self.random.choice(list(self.durable.values()))
+            self._read(connection, put.record_id, put.number)
+        else:
+            record_id = f"w{self.name}-{self.random.randrange(RECORDS_EACH)}"
+            before = self.durable.get(record_id)
+            number = before.number + 1 if before else 1
+            self._put(connection, Put(record_id, number, f"{record_id}/{number}"))
+
+    def _put(self, connection: http.client.HTTPConnection, put: Put) -> None:
+        self.open = put
+        status, answer = self._send(connection, put)
+        if status != 202:
+            raise http.client.HTTPException(f"a put was answered {status}")
+        self.acknowledged += 1
+        now = time.monotonic()
+        self.longest_wait, self._last = max(self.longest_wait, now - self._last), now
+        # The receipt of a repetition may be an old one, which promises no more than it did then.
+        self.receipts[put.record_id] = answer["receipt"]
+        self.durable[put.record_id] = put
+        self.done.append(put)
+        self.open = None
+
+    def _repeat(self, connection: http.client.HTTPConnection, put: Put) -> None:
+        self._send(connection, put)
+        self.repeated += 1
+
+    def _send(self, connection: http.client.HTTPConnection, put: Put) -> tuple[int, Any]:
+        # The payload belongs to the key: it is the same at each repetition.
+        body = json.dumps({"number": put.number, "key": put.key})
+        return _ask(connection, "PUT", put.record_id, body, {"Idempotency-Key": put.key})
+
+    def _read(self, connection: http.client.HTTPConnection, record_id: str, number: int) -> bool:
+        """Read, and compare; False where the server says that it is behind, which is honest."""
+        receipt = self.receipts[record_id]
+        status, answer = _ask(connection, "GET", record_id, None, {"Penstock-Receipt": receipt})
+        if status == 404:
+            self._wrong("lost", f"{record_id}: durable at {number}, and not there")
+        elif status == 200:
+            self._compare(record_id, number, answer)
+        return status != 503
+
+    def _compare(self, record_id: str, number: int, answer: Any) -> None:
+        found = answer["data"]["number"]
+        if found != number:
+            kind = "lost or doubled" if found < number else "out of order"
+            self._wrong(kind, f"{record_id}: durable at {number}, found {found}")
+        if answer["version"] < self.versions.get(record_id, ""):
+            self._wrong("out of order", f"{record_id}: the version went back")
+        self.versions[record_id] = answer["version"]
+
+    def _wrong(self, kind: str, text: str) -> None:
+        self.violations.append(Violation(kind, text))
+
+
+def _ask(
+    connection: http.client.HTTPConnection,
+    method: str,
+    record_id: str,
+    body: str | None,
+    headers: dict[str, str],
+) -> tuple[int, Any]:
+    headers |= {"Authorization": f"Bearer {Server.KEY}", "Content-Type": "application/json"}
+    connection.request(method, f"/v1/collections/crash/records/{record_id}", body, headers)
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read() or b"null")
+
+
+def make_collection(url: str) -> None:
+    headers = {"Authorization": f"Bearer {Server.KEY}", "Content-Type": "application/json"}
+    with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)) as connection:
+        connection.request("PUT", "/v1/collections/crash", "{}", headers)
+        assert connection.getresponse().status == 201
+
+
+def listed(url: str) -> list[Any]:
+    """The records, as the first page has them."""
+    headers = {"Authorization": f"Bearer {Server.KEY}"}
+    with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)) as connection:
+        connection.request("GET", "/v1/collections/crash/records?page_size=1000", headers=headers)
+        records: list[Any] = json.loads(connection.getresponse().read())["records"]
+        return records
+
+
+class Load:
+    """Writers at work while it is entered, spread over addresses; `check` afterwards."""
+
+    def __init__(self, urls: Sequence[str], writers: int = 8, seed: int = 1) -> None:
+        make_collection(urls[0])
+        self._urls = urls
+        self.writers = [Writer(number, seed) for number in range(writers)]
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        self._stop.clear()
+        self._threads = [
+            threading.Thread(
+                target=one.go_on, args=(self._urls[place % len(self._urls)], self._stop)
+            )
+            for place, one in enumerate(self.writers)
+        ]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def acknowledged(self) -> int:
+        return sum(one.acknowledged for one in self.writers)
+
+    @property
+    def longest_wait(self) -> float:
+        """The longest that any writer waited for an acknowledgement since `reset`, in seconds."""
+        return max(one.longest_wait for one in self.writers)
+
+    def reset(self) -> None:
+        for one in self.writers:
+            one.reset()
+
+    def go_on_for(self, writes: int) -> None:
+        """Return when so many more are acknowledged."""
+        goal, until = self.acknowledged + writes, time.monotonic() + _SETTLED_S
+        while self.acknowledged < goal:
+            assert time.monotonic() < until, "writes are not taken"
+            time.sleep(_AGAIN_S)
+
+    def check(self) -> None:
+        """After it was left: everything is there, once, and in order."""
+        url = self._urls[0]
+        for one in self.writers:
+            one.check(url)
+        assert [wrong for one in self.writers for wrong in one.violations] == []
+        assert len(self.records()) == sum(len(one.durable) for one in self.writers)
+
+    def records(self) -> list[Any]:
+        """All that there are, as they are listed."""
+        return listed(self._urls[0])
+
+
+def _stopped() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
