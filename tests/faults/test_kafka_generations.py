@@ -157,16 +157,17 @@ async def test_a_process_that_has_not_heard_of_it_cannot_append_to_a_sealed_gene
     """The smallest entry there is, to every partition, by a producer that knows the old topic."""
     generations = Generations(Cluster(settings_of(kafka.url)), name)
     generations.open(2, DAY_MS)
-    assert generations.current is not None
-    stale = Appender(settings_of(kafka.url), generations.current, 5_000)
+    appender, stale = Appender(settings_of(kafka.url), 5_000), generations.current
     async with opened(kafka, name) as log:
         await grow(kafka, name, 3)
         ends = await log.bounds()
         smallest = [operation(f"{number}", b"", operation_id="p") for number in range(20)]
-        assert [type(one) for one in await stale.append(smallest)] == [Sealed] * 20
+        assert stale is not None
+        answers = await appender.append(smallest, stale)
+        assert [type(one) for one in answers] == [Sealed] * 20
         assert await log.bounds() == ends
         assert {parse(one).generation for one in await append(log, smallest)} == {2}
-    stale.close()
+    appender.close()
 
 
 async def test_growing_that_was_interrupted_goes_on_by_the_same_call(

@@ -94,7 +94,7 @@ def test_writes_pause_only_for_a_moment_while_a_log_grows(platform: Platform) ->
         grow(platform, 13)
         load.go_on_for(300)
     load.check()
-    assert load.longest_wait < 5
+    assert load.longest_wait < 2
 
 
 def grow(platform: Platform, partitions: int) -> None:

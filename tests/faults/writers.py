@@ -53,7 +53,7 @@ class Writer:
         self.acknowledged = 0
         self.repeated = 0
         self.longest_wait = 0.0
-        self._last = time.monotonic()
+        self._asked = 0.0
 
     def work(self, url: str, stop: threading.Event) -> None:
         """Until the server is gone or `stop` is set."""
@@ -75,8 +75,8 @@ class Writer:
             stop.wait(_AGAIN_S)
 
     def reset(self) -> None:
-        """Forget how long an acknowledgement took to come."""
-        self.longest_wait, self._last = 0.0, time.monotonic()
+        """Forget how long acknowledgements took to come."""
+        self.longest_wait = 0.0
 
     def check(self, url: str) -> None:
         """Every record holds exactly what its writer was last told is durable."""
@@ -104,13 +104,14 @@ class Writer:
             self._put(connection, Put(record_id, number, f"{record_id}/{number}"))
 
     def _put(self, connection: http.client.HTTPConnection, put: Put) -> None:
+        if self.open is None:
+            self._asked = time.monotonic()
         self.open = put
         status, answer = self._send(connection, put)
         if status != 202:
             raise http.client.HTTPException(f"a put was answered {status}")
         self.acknowledged += 1
-        now = time.monotonic()
-        self.longest_wait, self._last = max(self.longest_wait, now - self._last), now
+        self.longest_wait = max(self.longest_wait, time.monotonic() - self._asked)
         # The receipt of a repetition may be an old one, which promises no more than it did then.
         self.receipts[put.record_id] = answer["receipt"]
         self.durable[put.record_id] = put
@@ -216,7 +217,7 @@ class Load:
 
     @property
     def longest_wait(self) -> float:
-        """The longest that any writer waited for an acknowledgement since `reset`, in seconds."""
+        """The longest that a write took to be acknowledged since `reset`, repeated or not, in s."""
         return max(one.longest_wait for one in self.writers)
 
     def reset(self) -> None:

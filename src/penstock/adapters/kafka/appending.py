@@ -36,18 +36,15 @@ class Appending:
     def __init__(
         self, settings: Settings, generations: Generations, timeout_ms: int, clock: Clock
     ) -> None:
-        self._settings = settings
         self._generations = generations
-        self._timeout_ms = timeout_ms
         self._clock = clock
-        self._appender: Appender | None = None
-        self._left: list[Appender] = []
+        self._appender = Appender(settings, timeout_ms)
+        self._generation = generations.current
         self._refusal: str | None = None
         self._waiting: dict[asyncio.Future[None], asyncio.AbstractEventLoop] = {}
         self._lock = threading.Lock()
         self._wanted = threading.Event()
-        self._closed = False
-        self._switch(generations.current)
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="kafka-generations", daemon=True)
         self._thread.start()
 
@@ -56,15 +53,16 @@ class Appending:
         answers: list[Appended] = [Sealed()] * len(operations)
         places: Sequence[int] = range(len(operations))
         while True:
-            appender = self._appender
-            if appender is not None and self._refusal is None:
-                asked = operations if len(places) == len(operations) else _of(operations, places)
-                for place, answer in zip(places, await appender.append(asked), strict=True):
+            generation = self._generation
+            if generation is not None and self._refusal is None:
+                asked = [operations[place] for place in places]
+                given = await self._appender.append(asked, generation)
+                for place, answer in zip(places, given, strict=True):
                     answers[place] = answer
                 places = [place for place in places if isinstance(answers[place], Sealed)]
                 if not places:
                     return answers
-            if self._refusal is not None or not await self._moved(appender, deadline):
+            if not await self._moved(generation, deadline):
                 reason = self._refusal or "no generation takes entries: is the log being grown?"
                 for place in places:
                     answers[place] = unavailable(reason)
@@ -72,21 +70,21 @@ class Appending:
 
     def close(self) -> None:
         """Wait for what is under way, and end. Blocks."""
-        self._closed = True
+        self._closed.set()
         self._wanted.set()
         self._thread.join()
-        if self._appender is not None:
-            self._appender.close()
-        for appender in self._left:
-            appender.close()
+        self._appender.close()
 
-    async def _moved(self, appender: Appender | None, deadline: float) -> bool:
-        """Wait until another appender is in the place of this one; False where it was too late."""
-        future = asyncio.get_running_loop().create_future()
+    async def _moved(self, generation: Generation | None, deadline: float) -> bool:
+        """Wait for another generation than this one; False where none came in time."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
         with self._lock:
-            if self._appender is not appender:
+            if self._refusal is not None:
+                return False
+            if self._generation is not generation:
                 return True
-            self._waiting[future] = asyncio.get_running_loop()
+            self._waiting[future] = loop
         self._wanted.set()
         try:
             async with asyncio.timeout(deadline - self._clock.monotonic()):
@@ -103,55 +101,40 @@ class Appending:
     def _watch(self) -> None:
         while True:
             self._wanted.wait(_LOOK_S)
-            if self._closed:
+            if self._closed.is_set():
                 return
             try:
                 self._generations.refresh()
             except Unavailable:
-                self._wanted.clear()
-                continue
+                self._closed.wait(_AGAIN_S)
             except LogDiverged as error:
                 _log.critical("log_replaced", reason=error.internal)
-                self._refusal = error.internal
-                self._wake()
+                self._wake(self._generation, error.internal)
                 return
-            self._follow()
+            else:
+                self._follow()
 
     def _follow(self) -> None:
-        current = self._generations.current
-        here = self._appender
-        if current is not None and (here is None or here.generation.number < current.number):
-            self._switch(current)
+        current, here = self._generations.current, self._generation
+        if current is not None and (here is None or here.number < current.number):
             self._wanted.clear()
-            self._wake()
+            self._wake(current, None)
             _log.info("generation_begun", topic=current.topic.name)
         elif self._waiting:
             # Somebody waits for a generation that is about to begin.
-            threading.Event().wait(_AGAIN_S)
+            self._closed.wait(_AGAIN_S)
         else:
             self._wanted.clear()
 
-    def _switch(self, generation: Generation | None) -> None:
-        if generation is None:
-            return
-        if self._appender is not None:
-            # It still has answers to give; its end is waited for when all is closed.
-            self._left.append(self._appender)
-        fresh = Appender(self._settings, generation, self._timeout_ms)
+    def _wake(self, generation: Generation | None, refusal: str | None) -> None:
+        """Tell those who wait what is new."""
         with self._lock:
-            self._appender = fresh
-
-    def _wake(self) -> None:
-        with self._lock:
+            self._generation, self._refusal = generation, refusal
             waiting, self._waiting = self._waiting, {}
         for future, loop in waiting.items():
             # A loop that has ended has no one left who waits.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(_resolve, future)
-
-
-def _of(operations: Sequence[Operation], places: Sequence[int]) -> list[Operation]:
-    return [operations[place] for place in places]
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -22,7 +22,7 @@ from penstock.adapters.kafka.message import headers_of
 from penstock.errors import OutcomeUnknown, Unavailable
 from penstock.ports.log import Appended
 from penstock.records.operation import Operation
-from penstock.records.position import position
+from penstock.records.position import Partition, position
 from penstock.telemetry.logs import logger
 
 _ROUND_S: Final = 0.1
@@ -57,9 +57,10 @@ class Sealed(Unavailable):
 class _Waiting:
     """An append under way: its answers so far, and whom to tell."""
 
-    __slots__ = ("answers", "future", "left", "loop")
+    __slots__ = ("answers", "future", "generation", "left", "loop")
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, generation: int, count: int) -> None:
+        self.generation = generation
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[list[Appended]] = self.loop.create_future()
         self.answers: list[Appended] = [_UNANSWERED] * count
@@ -70,18 +71,14 @@ _UNANSWERED: Final = OutcomeUnknown("no delivery report came")
 
 
 class Appender:
-    """Appends to one generation.
+    """Appends to any generation.
 
     Args:
         settings: of the cluster.
-        generation: the one.
         timeout_ms: after which librdkafka gives a message up.
     """
 
-    def __init__(self, settings: Settings, generation: Generation, timeout_ms: int) -> None:
-        self.generation = generation
-        self._topic = generation.topic.name
-        self._partitions = generation.topic.partitions
+    def __init__(self, settings: Settings, timeout_ms: int) -> None:
         self._producer = Producer(
             {
                 **settings,
@@ -96,28 +93,31 @@ class Appender:
             }
         )
         self._done: list[_Waiting] = []
-        self._highest: dict[int, int] = {}
+        self._highest: dict[Partition, int] = {}
         self._down: str | None = None
         self._fallen: str | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="kafka-reports", daemon=True)
         self._thread.start()
 
-    async def append(self, operations: Sequence[Operation]) -> list[Appended]:
+    async def append(
+        self, operations: Sequence[Operation], generation: Generation
+    ) -> list[Appended]:
         """One answer per operation, in their order; `Sealed` where another generation has begun."""
         reason = self._fallen or self._down
         if reason is not None:
             return [unavailable(reason)] * len(operations)
-        waiting = _Waiting(len(operations))
+        waiting = _Waiting(generation.number, len(operations))
         produce, delivered = self._producer.produce, self._delivered
+        topic, partitions = generation.topic.name, generation.topic.partitions
         for index, operation in enumerate(operations):
             key = operation.key.encode()
             try:
                 produce(
-                    self._topic,
+                    topic,
                     operation.data,
                     key,
-                    zlib.crc32(key) % self._partitions,
+                    zlib.crc32(key) % partitions,
                     partial(delivered, waiting, index),
                     headers=headers_of(operation),
                 )
@@ -147,7 +147,7 @@ class Appender:
         self, waiting: _Waiting, index: int, error: KafkaError | None, message: Message
     ) -> None:
         if error is None:
-            self._answer(waiting, index, self._place(message))
+            self._answer(waiting, index, self._place(waiting.generation, message))
         elif error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             self._answer(waiting, index, Sealed())
         elif error.code() in _NOT_WRITTEN:
@@ -157,21 +157,22 @@ class Appender:
         if not waiting.left:
             self._done.append(waiting)
 
-    def _place(self, message: Message) -> Appended:
-        partition, offset = message.partition(), message.offset()
-        assert partition is not None
+    def _place(self, generation: int, message: Message) -> Appended:
+        number, offset = message.partition(), message.offset()
+        assert number is not None
         assert offset is not None
+        partition = Partition(generation, number)
         highest = self._highest.get(partition, -1)
         if offset <= highest and self._fallen is None:
             self._fallen = (
-                f"{self._topic}, partition {partition}: offset {offset} came after {highest};"
+                f"{message.topic()}, partition {number}: offset {offset} came after {highest};"
                 " was the topic deleted and created anew?"
             )
             _log.critical("log_replaced", reason=self._fallen)
         if self._fallen is not None:
             return OutcomeUnknown(self._fallen)
         self._highest[partition] = offset
-        return position(self.generation.number, partition, offset)
+        return position(generation, number, offset)
 
     def _answer(self, waiting: _Waiting, index: int, answer: Appended) -> None:
         waiting.answers[index] = answer
@@ -195,7 +196,7 @@ class Appender:
     def _probe(self) -> None:
         """While no broker can be reached, appends are refused at once, so ask from here."""
         with suppress(KafkaException):
-            self._producer.list_topics(self._topic, timeout=_PROBE_S)
+            self._producer.list_topics(timeout=_PROBE_S)
             self._down = None
             _log.warning("log_reachable_again")
 
