@@ -68,6 +68,11 @@ class Node:
         """SIGTERM; SIGKILL where that does not help."""
         self._end(signal.SIGTERM)
 
+    def wait(self, seconds: float) -> int:
+        """Wait until it has ended by itself; its exit code, or the number of a signal, negative."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
     def pause(self) -> None:
         """SIGSTOP."""
         os.kill(self.pid, signal.SIGSTOP)
