@@ -45,6 +45,11 @@ class Kafka:
         return f"kafka://{self.bootstrap}"
 
     def start(self) -> None:
+        self.launch()
+        self.await_ready()
+
+    def launch(self) -> None:
+        """Start its processes, and do not wait until they answer."""
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         # One format for all would do but for the node's number; they are formatted side by side.
         formats = [
@@ -62,6 +67,8 @@ class Kafka:
             assert one.wait(120) == 0, "Kafka's storage was not formatted"
         for node in self.nodes:
             node.start()
+
+    def await_ready(self) -> None:
         self.nodes[0].until(lambda: self._seen() == len(self.nodes), "a cluster")
 
     def stop(self) -> None:

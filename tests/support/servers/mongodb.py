@@ -43,8 +43,15 @@ class MongoDB:
         return f"mongodb://{hosts}/?replicaSet={_NAME}"
 
     def start(self) -> None:
+        self.launch()
+        self.await_ready()
+
+    def launch(self) -> None:
+        """Start its processes, and do not wait until they answer."""
         for node in self.nodes:
             node.start()
+
+    def await_ready(self) -> None:
         for number, node in enumerate(self.nodes):
             node.until(lambda number=number: self._answers(number), "an answer")  # type: ignore[misc]  # a lambda's default is not inferred
         members = [
@@ -67,6 +74,13 @@ class MongoDB:
             if node.alive and self._hello(number).get("isWritablePrimary"):
                 return node
         return None
+
+    def settled(self) -> bool:
+        """Whether there is a primary, and all the others follow it."""
+        told = [self._hello(number) for number in range(len(self.nodes))]
+        primaries = [one for one in told if one.get("isWritablePrimary")]
+        followers = [one for one in told if one.get("secondary")]
+        return len(primaries) == 1 and len(followers) == len(told) - 1
 
     def _answers(self, number: int) -> bool:
         return bool(self._hello(number))

@@ -47,8 +47,15 @@ class Redis:
         return f"{scheme}://127.0.0.1:{self.ports[0]}"
 
     def start(self) -> None:
+        self.launch()
+        self.await_ready()
+
+    def launch(self) -> None:
+        """Start its processes, and do not wait until they answer."""
         for node in self.nodes:
             node.start()
+
+    def await_ready(self) -> None:
         for number, node in enumerate(self.nodes):
             node.until(lambda number=number: self._answers(number), "an answer")  # type: ignore[misc]  # a lambda's default is not inferred
         if self._cluster:
@@ -62,11 +69,35 @@ class Redis:
         """A plain client of one node."""
         return driver.Redis(port=self.ports[number], socket_timeout=2)
 
+    def masters(self) -> list[Node]:
+        """The nodes that take writes at the moment."""
+        return [
+            node
+            for number, node in enumerate(self.nodes)
+            if node.alive and self._role(number) == b"master"
+        ]
+
+    def is_whole(self) -> bool:
+        """Whether all nodes of the cluster answer, and each says that all slots are served."""
+        if not all(self._answers(number) for number in range(len(self.nodes))):
+            return False
+        clients = [self.client(number) for number in range(len(self.nodes))]
+        try:
+            return len(self.masters()) == _MASTERS and all(_is_whole(one) for one in clients)
+        finally:
+            for client in clients:
+                client.close()
+
     def flush(self) -> None:
         """Forget everything, on every master."""
         for number in range(len(self.nodes)):
             with self.client(number) as client, suppress(driver.ReadOnlyError):
                 client.flushall()
+
+    def _role(self, number: int) -> bytes:
+        with self.client(number) as client:
+            role: bytes = _ask(client, "ROLE")[0]
+        return role
 
     def _answers(self, number: int) -> bool:
         try:

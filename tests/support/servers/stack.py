@@ -34,9 +34,11 @@ def main() -> int:
             return 1
         servers = (log, store, cache)
         try:
-            # One after another, by this thread: the servers die with the thread that started them.
+            # All of them by this thread: they die with the thread that started them.
             for server in servers:
-                server.start()
+                server.launch()
+            for server in servers:
+                server.await_ready()
             print(f"export PENSTOCK_LOG_URL={log.url}")
             print(f"export PENSTOCK_STORE_URL='{store.url}'")
             print(f"export PENSTOCK_CACHE_URL={cache.url}")
