@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from penstock.cli import collections, generation, records
+from penstock.cli.check import check
 from penstock.cli.exits import MEANINGS
 from penstock.cli.serve import api, serve, worker
 
@@ -18,6 +19,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(api)
 app.command()(worker)
+app.command()(check)
 app.add_typer(collections.app, name="collections")
 app.add_typer(records.app, name="records")
 app.add_typer(generation.app, name="generation")

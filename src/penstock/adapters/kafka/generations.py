@@ -20,7 +20,7 @@ SEALED_BYTES: Final = 100
 """An entry's headers alone are larger; `end.py` has the mark that is smaller."""
 LARGEST: Final = "max.message.bytes"
 
-_MOST_REPLICAS: Final = 3
+MOST_REPLICAS: Final = 3
 _REQUIRED: Final = {"message.timestamp.type": "LogAppendTime", "cleanup.policy": "delete"}
 _KEPT: Final = ("retention.ms", "min.insync.replicas")
 
@@ -144,7 +144,7 @@ class Generations:
         self._cluster.set(generation.topic.name, LARGEST, str(MESSAGE_BYTES))
 
     def _create_first(self, partitions: int, retention_ms: int) -> None:
-        replicas = min(self._cluster.brokers(), _MOST_REPLICAS)
+        replicas = min(self._cluster.brokers(), MOST_REPLICAS)
         settings = {
             **_REQUIRED,
             "min.insync.replicas": str(max(replicas - 1, 1)),

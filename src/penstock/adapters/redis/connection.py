@@ -43,7 +43,7 @@ class Connection:
         if scheme not in _SCHEMES:
             known = ", ".join(f"{one}://" for one in _SCHEMES)
             raise ConfigurationError(f"PENSTOCK_CACHE_URL begins with one of {known}")
-        plain, self._is_cluster = _SCHEMES[scheme]
+        plain, self.is_cluster = _SCHEMES[scheme]
         self._url = plain + url[len(scheme) :]
         self._timeout_s = timeout_s
         self._breaker = Breaker(clock.monotonic)
@@ -76,17 +76,18 @@ class Connection:
             await client.aclose()
 
     async def _replies(self, commands: Sequence[Command]) -> list[Any]:
-        pipeline = self._client().pipeline(transaction=False)
+        pipeline = self.client().pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         return list(await pipeline.execute(raise_on_error=False))
 
     async def _load_script(self) -> None:
-        client = self._client()
-        nodes = {"target_nodes": RedisCluster.PRIMARIES} if self._is_cluster else {}
+        client = self.client()
+        nodes = {"target_nodes": RedisCluster.PRIMARIES} if self.is_cluster else {}
         await client.execute_command("SCRIPT LOAD", SOURCE, **nodes)
 
-    def _client(self) -> Redis | RedisCluster:
+    def client(self) -> Redis | RedisCluster:
+        """This loop's."""
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
@@ -94,7 +95,7 @@ class Connection:
                 "socket_timeout": self._timeout_s,
                 "socket_connect_timeout": self._timeout_s,
             }
-            if self._is_cluster:
+            if self.is_cluster:
                 client = RedisCluster.from_url(self._url, **options)
             else:
                 client = Redis.from_url(self._url, **options)
