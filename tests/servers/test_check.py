@@ -159,6 +159,31 @@ def test_an_entry_larger_than_the_log_takes_is_found_out(
     assert left == [], "what was made for the trial goes also where it fails"
 
 
+@pytest.fixture
+def brokers(kafka: Kafka, tmp_path: Path) -> Iterator[Kafka]:
+    """Three of them. That they can be had says the fixture asked for before."""
+    del kafka
+    cluster = Kafka(tmp_path / "brokers", 3)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def test_three_brokers_pass_and_one_that_is_down_is_missed(brokers: Kafka, tmp_path: Path) -> None:
+    settings = {"log_url": brokers.url, "log_name": "log"}
+    assert wrong(tmp_path, **settings) == []
+    cluster = Cluster({"bootstrap.servers": brokers.bootstrap})
+    Generations(cluster, "log").open(3, RETENTION_MS)
+    assert wrong(tmp_path, **settings) == []
+    brokers.nodes[2].kill()
+    brokers.nodes[0].until(lambda: cluster.brokers() == 2, "a cluster of two")
+    assert wrong(tmp_path, **settings) == [
+        Wrong("kafka", "partitions of log.g1", Level.WARNING),
+    ]
+
+
 def test_each_primary_of_a_cluster_passes_and_keeps_nothing(
     redis_cluster: Redis, tmp_path: Path
 ) -> None:

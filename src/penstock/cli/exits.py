@@ -24,9 +24,9 @@ class Exit(IntEnum):
 
 
 MEANINGS = """
-Exit codes: 0 done; 1 a defect of Penstock, or not confirmed; 2 wrong usage or configuration;
-3 the server refused, or there is no such thing; 4 the server cannot be reached, or could not
-answer; 5 done, but some lines were refused; 130 interrupted.
+Exit codes: 0 done; 1 a defect of Penstock, not confirmed, or a check that fails; 2 wrong usage or
+configuration; 3 the server refused, or there is no such thing; 4 the server cannot be reached, or
+could not answer; 5 done, but some lines were refused; 130 interrupted.
 """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaException, TopicCollection
@@ -106,15 +106,14 @@ class KafkaCheck:
     # On another thread: librdkafka blocks.
 
     def _brokers(self, admin: AdminClient, numbers: Sequence[int]) -> list[Finding]:
-        resources = [ConfigResource(ResourceType.BROKER, str(one)) for one in numbers]
         try:
-            asked = admin.describe_configs(resources, request_timeout=_ANSWER_S)
-            settings = [
-                {name: str(entry.value) for name, entry in asked[one].result().items()}
-                for one in resources
-            ]
+            settings = [_settings_of_broker(admin, one) for one in numbers]
         except KafkaException as error:
-            problem = "Allow DESCRIBE_CONFIGS on the cluster to have them checked."
+            problem = (
+                "They were not checked: allow DESCRIBE_CONFIGS on the cluster."
+                if error_of(error).code() in REFUSED
+                else "They were not checked: a broker that is down cannot be asked."
+            )
             return [warning("settings of the brokers", error_of(error).str(), problem)]
         return list(brokers_will_do(settings, self._wanted.protocol))
 
@@ -196,6 +195,13 @@ class KafkaCheck:
             f"CREATE, DELETE, READ and WRITE on topics {self._wanted.name}.*"
         )
         return warning("creating a topic", found, problem)
+
+
+def _settings_of_broker(admin: AdminClient, number: int) -> Mapping[str, str]:
+    # librdkafka asks each broker for its own, one in a call.
+    resource = ConfigResource(ResourceType.BROKER, str(number))
+    asked = admin.describe_configs([resource], request_timeout=_ANSWER_S)
+    return {name: str(entry.value) for name, entry in asked[resource].result().items()}
 
 
 def _permissions(topic: str, given: Iterable[AclOperation]) -> Finding:
