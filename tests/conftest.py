@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tests.support.server import Server
-from tests.support.servers.fixtures import kafka, mongodb, redis, redis_cluster
+from tests.support.servers.fixtures import clusters, kafka, mongodb, redis, redis_cluster
 
-__all__ = ["kafka", "mongodb", "redis", "redis_cluster", "server"]
+__all__ = ["clusters", "kafka", "mongodb", "redis", "redis_cluster", "server"]
+
+settings.register_profile("few", max_examples=5)
 
 
 @pytest.fixture

@@ -27,25 +27,6 @@ ROUNDS = [1, pytest.param(3, marks=pytest.mark.long)]
 pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.fixture(scope="module")
-def clusters(
-    tmp_path_factory: pytest.TempPathFactory, kafka: Kafka, mongodb: MongoDB, redis: Redis
-) -> Iterator[tuple[Kafka, MongoDB, Redis]]:
-    """That such servers can be had say the fixtures asked for before."""
-    del kafka, mongodb, redis
-    folder = tmp_path_factory.mktemp("clusters")
-    all_ = Kafka(folder, 3), MongoDB(folder, 3), Redis(folder, cluster=True)
-    try:
-        for one in all_:
-            one.launch()
-        for one in all_:
-            one.await_ready()
-        yield all_
-    finally:
-        for one in all_:
-            one.stop()
-
-
 @pytest.fixture
 def platform(tmp_path: Path, clusters: tuple[Kafka, MongoDB, Redis]) -> Iterator[Platform]:
     with running(tmp_path, *clusters) as platform:

@@ -15,7 +15,7 @@ import random
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -57,16 +57,12 @@ class Writer:
 
     def work(self, url: str, stop: threading.Event) -> None:
         """Until the server is gone or `stop` is set."""
-        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
-        try:
+        # Killed: `open` says what is not known.
+        with suppress(OSError, http.client.HTTPException), _connected(url) as connection:
             if self.open is not None:
                 self._put(connection, self.open)
             while not stop.is_set():
                 self._step(connection)
-        except (OSError, http.client.HTTPException):
-            return  # killed: `open` says what is not known
-        finally:
-            connection.close()
 
     def go_on(self, url: str, stop: threading.Event) -> None:
         """The same, over all that goes wrong, until `stop` is set."""
@@ -80,15 +76,14 @@ class Writer:
 
     def check(self, url: str) -> None:
         """Every record holds exactly what its writer was last told is durable."""
-        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
         until = time.monotonic() + _SETTLED_S
         while self.open is not None:
             self.work(url, _stopped())
             assert time.monotonic() < until, "writes are not taken"
-        for record_id, put in self.durable.items():
-            while not self._read(connection, record_id, put.number):
-                assert time.monotonic() < until, "it does not catch up"
-        connection.close()
+        with _connected(url) as connection:
+            for record_id, put in self.durable.items():
+                while not self._read(connection, record_id, put.number):
+                    assert time.monotonic() < until, "it does not catch up"
 
     def _step(self, connection: http.client.HTTPConnection) -> None:
         chance = self.random.random()
@@ -163,9 +158,13 @@ def _ask(
     return answer.status, json.loads(answer.read() or b"null")
 
 
+def _connected(url: str) -> closing[http.client.HTTPConnection]:
+    return closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=10))
+
+
 def make_collection(url: str) -> None:
     headers = {"Authorization": f"Bearer {Server.KEY}", "Content-Type": "application/json"}
-    with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)) as connection:
+    with _connected(url) as connection:
         connection.request("PUT", "/v1/collections/crash", "{}", headers)
         assert connection.getresponse().status == 201
 
@@ -173,7 +172,7 @@ def make_collection(url: str) -> None:
 def listed(url: str) -> list[Any]:
     """The records, as the first page has them."""
     headers = {"Authorization": f"Bearer {Server.KEY}"}
-    with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)) as connection:
+    with _connected(url) as connection:
         connection.request("GET", "/v1/collections/crash/records?page_size=1000", headers=headers)
         records: list[Any] = json.loads(connection.getresponse().read())["records"]
         return records

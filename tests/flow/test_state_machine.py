@@ -238,6 +238,9 @@ def code(settled: Settled) -> str | None:
 
 
 PenstockMachine.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, derandomize=False
+    max_examples=min(40, settings().max_examples),
+    stateful_step_count=30,
+    deadline=None,
+    derandomize=False,
 )
 TestPenstock = PenstockMachine.TestCase

@@ -15,30 +15,46 @@ from tests.support.servers.redis import Redis
 ROOT = Path(__file__).parents[2]
 
 
+FLOWS = [
+    ("test_http_api.py",),
+    ("test_bad_input.py",),
+    ("test_state_machine.py", "--hypothesis-profile=few"),
+]
+LONG = [("test_state_machine.py",), ("test_command_line.py",), ("test_flights.py",)]
+
+
 @pytest.mark.parametrize(
-    "flow",
-    [
-        "test_http_api.py",
-        "test_bad_input.py",
-        pytest.param("test_command_line.py", marks=pytest.mark.long),
-        pytest.param("test_flights.py", marks=pytest.mark.long),
-    ],
+    "flow", [*FLOWS, *(pytest.param(one, marks=pytest.mark.long) for one in LONG)], ids=" ".join
 )
 @pytest.mark.timeout(900)
 def test_a_flow_is_the_same_on_kafka_mongodb_and_redis(
-    flow: str, kafka: Kafka, mongodb: MongoDB, redis: Redis
+    flow: tuple[str, ...], kafka: Kafka, mongodb: MongoDB, redis: Redis
 ) -> None:
+    run(flow, kafka, mongodb, redis)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("flow", FLOWS, ids=" ".join)
+@pytest.mark.timeout(900)
+def test_a_flow_is_the_same_on_clusters(
+    flow: tuple[str, ...], clusters: tuple[Kafka, MongoDB, Redis]
+) -> None:
+    run(flow, *clusters)
+
+
+def run(flow: tuple[str, ...], kafka: Kafka, mongodb: MongoDB, redis: Redis) -> None:
     engines = {
         "PENSTOCK_LOG_URL": kafka.url,
         "PENSTOCK_STORE_URL": mongodb.url,
         "PENSTOCK_CACHE_URL": redis.url,
     }
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", f"tests/flow/{flow}"],
+    name, *options = flow
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", *options, f"tests/flow/{name}"],
         cwd=ROOT,
         env=os.environ | engines,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert run.returncode == 0, run.stdout[-6000:]
+    assert done.returncode == 0, done.stdout[-6000:]

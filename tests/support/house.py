@@ -1,4 +1,8 @@
-"""The whole house below HTTP, on the embedded engines, in one event loop, to be crashed at will."""
+"""The whole house below HTTP, in one event loop, to be crashed at will.
+
+It stands on the embedded engines, unless the environment names others: then it has a log and a
+database of its own there, as it has a data directory of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from tests.support.server import own_name
 
 from penstock.access.access import Access
 from penstock.access.principal import Principal
@@ -24,7 +30,10 @@ class House:
     """Engines, services and a worker. `crash` ends them where they stand, `start` reads on."""
 
     def __init__(self, data: Path, clock: Clock | None = None, **settings: Any) -> None:
-        self.configuration = Configuration.read(data=data, admin_key=KEY, **settings)
+        name = own_name(data)
+        self.configuration = Configuration.read(
+            data=data, admin_key=KEY, log_name=name, store_name=name, **settings
+        )
         self._clock = clock
         self.engines: Engines
         self.parts: Parts

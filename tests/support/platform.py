@@ -15,6 +15,7 @@ from tests.support.servers.mongodb import MongoDB
 from tests.support.servers.node import Node
 from tests.support.servers.redis import Redis
 
+_TAIL: Final = 4000
 _WORKER: Final = ("-m", "penstock.cli", "worker")
 
 
@@ -72,10 +73,14 @@ class Platform:
         return node
 
     def close(self) -> None:
+        """End all; what each said is printed, for a test that failed."""
         for worker in self.workers:
             worker.kill()
         for api in self.apis:
             api.close()
+        for log in [*(one.log for one in self.workers), *(one.log for one in self.apis)]:
+            if log.exists():
+                print(f"--- {log.name}\n{log.read_text(errors='replace')[-_TAIL:]}")
 
 
 def await_assigned(worker: Node, times: int = 1) -> None:

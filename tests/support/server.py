@@ -30,7 +30,7 @@ class Server:
         self._role = role
         self.data = data
         self.log = data.with_name(f"{data.name}.log")
-        name = f"test-{blake2b(str(data).encode(), digest_size=8).hexdigest()}"
+        name = own_name(data)
         self._settings = {
             "PENSTOCK_ADMIN_KEY": self.KEY,
             "PENSTOCK_LOG_NAME": name,
@@ -114,3 +114,8 @@ class Server:
                 time.sleep(0.01)
             else:
                 return
+
+
+def own_name(data: Path) -> str:
+    """Of a log and a database that belong to a data directory."""
+    return f"test-{blake2b(str(data).encode(), digest_size=8).hexdigest()}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import pytest
@@ -45,6 +46,33 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     with _running(lambda: Redis(tmp_path_factory.mktemp("redis"), cluster=True)) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def clusters(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Kafka, MongoDB, Redis]]:
+    """Three brokers, three members of a replica set, a Redis Cluster of six."""
+    folder = tmp_path_factory.mktemp("clusters")
+    with _running(lambda: _Together(folder)) as together:
+        yield together.all
+
+
+class _Together:
+    """Servers that start side by side."""
+
+    def __init__(self, folder: Path) -> None:
+        self.all = Kafka(folder, 3), MongoDB(folder, 3), Redis(folder, cluster=True)
+
+    def start(self) -> None:
+        for one in self.all:
+            one.launch()
+        for one in self.all:
+            one.await_ready()
+
+    def stop(self) -> None:
+        for one in self.all:
+            one.stop()
 
 
 @contextmanager
