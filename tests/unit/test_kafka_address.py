@@ -7,24 +7,28 @@ import pytest
 from penstock.adapters.kafka.address import settings_of
 from penstock.errors import ConfigurationError
 
+ALWAYS = {
+    "log_level": "0",
+    "topic.metadata.refresh.interval.ms": "1000",
+    "reconnect.backoff.max.ms": "1000",
+}
+
 
 def test_hosts_alone_are_plain() -> None:
-    assert settings_of("kafka://a:9092,b:9092") == {
+    assert settings_of("kafka://a:9092,b:9092") == ALWAYS | {
         "bootstrap.servers": "a:9092,b:9092",
         "security.protocol": "plaintext",
-        "log_level": "0",
     }
 
 
 def test_credentials_and_encryption_are_taken_over() -> None:
-    assert settings_of("kafka+ssl://me:p%40ss@a:9092?mechanism=PLAIN&ca=/etc/ca.pem") == {
+    assert settings_of("kafka+ssl://me:p%40ss@a:9092?mechanism=PLAIN&ca=/etc/ca.pem") == ALWAYS | {
         "bootstrap.servers": "a:9092",
         "security.protocol": "sasl_ssl",
         "sasl.mechanism": "PLAIN",
         "sasl.username": "me",
         "sasl.password": "p@ss",
         "ssl.ca.location": "/etc/ca.pem",
-        "log_level": "0",
     }
 
 

@@ -121,6 +121,8 @@ class Kafka:
             "group.consumer.session.timeout.ms": 1_500,
             "group.consumer.min.heartbeat.interval.ms": 200,
             "group.consumer.heartbeat.interval.ms": 200,
+            "controller.quorum.fetch.timeout.ms": 1_500,
+            "controller.quorum.election.timeout.ms": 500,
             "broker.session.timeout.ms": _SESSION_MS,
             "broker.heartbeat.interval.ms": 500,
             "controlled.shutdown.enable": "false",

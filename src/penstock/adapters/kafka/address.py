@@ -10,6 +10,13 @@ from penstock.errors import ConfigurationError
 _SCHEMES: Final = ("kafka", "kafka+ssl")
 _PARAMETERS: Final = {"mechanism": "sasl.mechanism", "ca": "ssl.ca.location"}
 _DEFAULT_MECHANISM: Final = "SCRAM-SHA-512"
+_OURS: Final = {
+    # Its own lines on standard error are not in the form of our log; `producer` tells what matters.
+    "log_level": "0",
+    # After a broker has died: by default it takes minutes until a client asks who leads now.
+    "topic.metadata.refresh.interval.ms": "1000",
+    "reconnect.backoff.max.ms": "1000",
+}
 
 
 def settings_of(url: str) -> dict[str, str]:
@@ -33,5 +40,4 @@ def settings_of(url: str) -> dict[str, str]:
         settings.setdefault("sasl.mechanism", _DEFAULT_MECHANISM)
         settings |= {"sasl.username": unquote(user), "sasl.password": unquote(password)}
         protocol = f"sasl_{protocol}"
-    # Its own lines on standard error are not in the form of our log; `producer` tells what matters.
-    return settings | {"security.protocol": protocol, "log_level": "0"}
+    return settings | {"security.protocol": protocol} | _OURS

@@ -14,11 +14,11 @@ from penstock.adapters.kafka.end import end_entry, is_end
 from penstock.adapters.kafka.generations import Generations
 from penstock.adapters.kafka.message import entry_of
 from penstock.errors import LogDiverged, PenstockError
+from penstock.ports.clock import Clock
 from penstock.ports.log import Assign, Slice
 from penstock.records.operation import Entry
 from penstock.records.position import Partition, Position, parse, position
 
-_ASSIGN_S: Final = 30.0
 _ASK_AGAIN_S: Final = 0.25
 _VERIFIED_S: Final = 0.25
 """For how long it is taken for granted that the topics are what they were: a topic is not deleted,
@@ -38,8 +38,9 @@ _BY_PROTOCOL: Final[Mapping[str, Mapping[str, Any]]] = {
 class KafkaConsumer:
     """`ports.log.Consumer` on all generations of a log.
 
-    librdkafka blocks, so each poll runs on another thread; partitions come and go within it, and
-    the store is asked where to start in the event loop that polls.
+    librdkafka blocks, so each poll runs on another thread; partitions come and go within it. What
+    it has handed over stays in hand until a poll returns it, whatever goes wrong in between:
+    librdkafka does not give it again, and what follows would leave a gap.
 
     Args:
         settings: of the cluster.
@@ -47,6 +48,7 @@ class KafkaConsumer:
         group: its name.
         protocol: `classic` or `consumer`.
         assign: see `ports.log.Assign`.
+        clock: for pauses.
     """
 
     def __init__(
@@ -56,9 +58,11 @@ class KafkaConsumer:
         group: str,
         protocol: str,
         assign: Assign,
+        clock: Clock,
     ) -> None:
         self._generations = generations
         self._assign = assign
+        self._clock = clock
         self._incremental = protocol == "consumer"
         self._settings = {
             **settings,
@@ -68,32 +72,23 @@ class KafkaConsumer:
             # Where what comes next is gone, going on with what is left would lose writes.
             "auto.offset.reset": "error",
             "fetch.wait.max.ms": _FETCH_WAIT_MS,
-            "topic.metadata.refresh.interval.ms": 2_000,
         }
         self._consumer: Consumer | None = None
-        self._loop: asyncio.AbstractEventLoop
-        self._trouble: BaseException | None = None
+        self._in_hand: list[Message] = []
+        self._trouble: PenstockError | None = None
         self._held: set[Partition] = set()
         self._ask_again = 0.0
         self._verified = 0.0
         self._next: dict[Partition, int] = {}
-        self._gone: set[Partition] = set()
 
     async def poll(self, limit: int, wait_s: float) -> list[Slice]:
-        self._loop = asyncio.get_running_loop()
-        if self._consumer is None:
-            self._consumer = Consumer(self._settings)
-            self._consumer.subscribe(
-                [self._generations.pattern], on_assign=self._assigned, on_revoke=self._revoked
-            )
-        if self._held and self._loop.time() >= self._ask_again:
-            await self._release(self._consumer)
-        messages = await asyncio.to_thread(self._consume, self._consumer, limit, wait_s)
-        self._raise_trouble()
-        if messages and self._loop.time() >= self._verified:
-            await asyncio.to_thread(self._generations.refresh)
-            self._verified = self._loop.time() + _VERIFIED_S
-        slices = self._slices(messages)
+        left = wait_s
+        while await self._step(limit, min(left, _ASK_AGAIN_S)) and left > _ASK_AGAIN_S:
+            left -= _ASK_AGAIN_S
+        if self._in_hand:
+            await self._verify()
+        taken, self._in_hand = self._in_hand[:limit], self._in_hand[limit:]
+        slices = self._slices(taken)
         if not slices:
             self._raise_trouble()
         return slices
@@ -111,62 +106,48 @@ class KafkaConsumer:
         if self._consumer is not None:
             await asyncio.to_thread(self._consumer.close)
 
+    def _joined(self) -> Consumer:
+        if self._consumer is None:
+            self._consumer = Consumer(self._settings)
+            self._consumer.subscribe(
+                [self._generations.pattern], on_assign=self._assigned, on_revoke=self._revoked
+            )
+        return self._consumer
+
     # On the thread that polls.
 
-    def _consume(self, consumer: Consumer, limit: int, wait_s: float) -> list[Message]:
-        """What is there, without waiting for it to be many."""
+    def _take_in_hand(self, consumer: Consumer, limit: int, wait_s: float) -> None:
+        """Take what is there, without waiting for it to be many."""
         try:
-            messages = consumer.consume(1, wait_s)
-            if messages and limit > 1:
-                self._gone.clear()
-                more = consumer.consume(limit - 1, 0)
-                # What was revoked meanwhile comes again, from where the store says.
-                messages = [one for one in messages if not self._is_gone(one)] + more
+            self._in_hand += consumer.consume(1, 0 if self._in_hand else wait_s)
+            if 0 < len(self._in_hand) < limit:
+                self._in_hand += consumer.consume(limit - len(self._in_hand), 0)
         except KafkaException as error:
             raise unavailable(error) from error
-        return messages
-
-    def _is_gone(self, message: Message) -> bool:
-        return message.error() is None and self._partition(message) in self._gone
 
     def _assigned(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
-        partitions = {self._partition_of(one.topic, one.partition): one for one in assigned}
-        try:
-            start = self._starts(list(partitions))
-        except BaseException as error:  # noqa: BLE001  # it comes out of the poll under way
-            self._trouble = error
-            if not self._incremental:
-                consumer.assign([])
-            return
-        for partition, one in partitions.items():
-            one.offset = self._begin(partition, start.get(partition))
+        """Hold all of them back, until the store has said where to start."""
+        for one in assigned:
+            one.offset = OFFSET_BEGINNING
         if self._incremental:
             consumer.incremental_assign(assigned)
         else:
             consumer.assign(assigned)
-        held = partitions.keys() - start.keys()
-        self._held |= held
-        consumer.pause([partitions[one] for one in held])
+        consumer.pause(assigned)
+        self._held |= {self._partition_of(one.topic, one.partition) for one in assigned}
+        self._ask_again = 0.0
 
     def _revoked(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
-        for one in revoked:
-            partition = self._partition_of(one.topic, one.partition)
-            self._gone.add(partition)
-            self._held.discard(partition)
+        gone = {self._partition_of(one.topic, one.partition) for one in revoked}
+        # It comes again where it is assigned, from where the store says.
+        self._in_hand = [one for one in self._in_hand if self._partition(one) not in gone]
+        self._held -= gone
+        for partition in gone:
             self._next.pop(partition, None)
         if self._incremental:
             consumer.incremental_unassign(revoked)
         else:
             consumer.unassign()
-
-    def _starts(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position | None]:
-        if not partitions:
-            return {}
-        asking = asyncio.run_coroutine_threadsafe(self._ask(partitions), self._loop)
-        return asking.result(_ASSIGN_S)
-
-    async def _ask(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position | None]:
-        return await self._assign(partitions)
 
     def _begin(self, partition: Partition, known: Position | None) -> int:
         """The offset to read from, after a position; it is noted as the one that has to come."""
@@ -178,15 +159,35 @@ class KafkaConsumer:
 
     # On the event loop.
 
+    async def _step(self, limit: int, wait_s: float) -> bool:
+        """Wait so long; True where there still is nothing."""
+        consumer = self._joined()
+        if self._held and self._clock.monotonic() >= self._ask_again:
+            await self._release(consumer)
+        await asyncio.to_thread(self._take_in_hand, consumer, limit, wait_s)
+        self._raise_trouble()
+        return not self._in_hand
+
     async def _release(self, consumer: Consumer) -> None:
         """Ask about what is held back; read what may be read by now."""
+        self._ask_again = self._clock.monotonic() + _ASK_AGAIN_S
         start = await self._assign(sorted(self._held))
         for partition, known in start.items():
             where = self._where(partition, self._begin(partition, known))
-            await asyncio.to_thread(consumer.seek, where)
+            try:
+                await asyncio.to_thread(consumer.seek, where)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._STATE:
+                    raise unavailable(error) from error
+                continue  # its fetcher has not started yet
             consumer.resume([where])
-        self._held -= start.keys()
-        self._ask_again = self._loop.time() + _ASK_AGAIN_S
+            self._held.discard(partition)
+
+    async def _verify(self) -> None:
+        """Raise where the topics are not what they were, or where that cannot be asked now."""
+        if self._clock.monotonic() >= self._verified:
+            await asyncio.to_thread(self._generations.refresh)
+            self._verified = self._clock.monotonic() + _VERIFIED_S
 
     def _slices(self, messages: Sequence[Message]) -> list[Slice]:
         """The entries; an error among them is kept until they are done with."""
@@ -198,6 +199,7 @@ class KafkaConsumer:
                 continue
             partition = self._partition(message)
             offset = message.offset()
+            assert partition is not None
             assert offset is not None
             if self._next.get(partition, offset) != offset:
                 self._trouble = LogDiverged(
@@ -216,11 +218,10 @@ class KafkaConsumer:
             trouble, self._trouble = self._trouble, None
             raise trouble
 
-    def _partition(self, message: Message) -> Partition:
+    def _partition(self, message: Message) -> Partition | None:
+        """None of an error that is about no partition."""
         topic, number = message.topic(), message.partition()
-        assert topic is not None
-        assert number is not None
-        return self._partition_of(topic, number)
+        return None if topic is None or number is None else self._partition_of(topic, number)
 
     def _partition_of(self, topic: str, number: int) -> Partition:
         return Partition(self._generations.number_of(topic), number)

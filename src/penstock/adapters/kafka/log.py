@@ -92,7 +92,9 @@ class KafkaLog:
 
     def consumer(self, assign: Assign) -> KafkaConsumer:
         group = f"{self._name}.workers"
-        return KafkaConsumer(self._settings, self._generations, group, self._protocol, assign)
+        return KafkaConsumer(
+            self._settings, self._generations, group, self._protocol, assign, self._clock
+        )
 
     async def trim(self, before: Position, older_than: int) -> int:
         """The brokers do that, after `retention.ms`."""
