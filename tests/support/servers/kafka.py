@@ -55,8 +55,10 @@ class Kafka:
         formats = [
             subprocess.Popen(
                 [
-                    *(*_JAVA, "-cp", self._classpath, _STORAGE, "format", "-t", cluster),
-                    *("-c", str(self._configuration(number))),
+                    *(*_JAVA, "-cp", self._classpath, _STORAGE, "format"),
+                    # One word: an id may begin with a dash.
+                    f"--cluster-id={cluster}",
+                    f"--config={self._configuration(number)}",
                 ],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
