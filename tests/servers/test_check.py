@@ -199,7 +199,7 @@ def test_each_primary_of_a_cluster_passes_and_keeps_nothing(
 def test_a_node_of_a_cluster_is_not_a_server_by_itself(
     redis_cluster: Redis, tmp_path: Path
 ) -> None:
-    url = redis_cluster.url.replace("redis+cluster", "redis")
+    url = f"redis://127.0.0.1:{redis_cluster.ports[0]}"
     assert Wrong("redis", "cluster", Level.FAILURE) in wrong(tmp_path, cache_url=url)
 
 

@@ -63,7 +63,7 @@ class Configuration(BaseSettings):
     cache_url: SecretStr | None = Field(
         None,
         description="Redis as the cache: `redis://…`, `rediss://…`, or `redis+cluster://…`, "
-        "`rediss+cluster://…` for a cluster. Without it, this process's memory.",
+        "`rediss+cluster://host:port,…` for a cluster. Without it, this process's memory.",
     )
     cache_timeout_ms: Milliseconds = Field(
         50, description="Longest wait for Redis in one go; what is not there by then is a miss."
@@ -97,7 +97,11 @@ class Configuration(BaseSettings):
     max_bulk_bytes: Bytes = Field(256 * MIB, description="Largest bulk body, after decompression.")
     max_line_bytes: Bytes = Field(MIB, description="Longest line of a bulk.")
     max_record_bytes: Bytes = Field(
-        MIB, description="Largest record, as canonical JSON, also after a patch."
+        MIB,
+        le=1792 * KIB,
+        description="Largest record, as canonical JSON, also after a patch. At most 1,835,008: an "
+        "entry of Kafka's log has to hold it, and a document of MongoDB, which can be six times "
+        "as large as its JSON.",
     )
     max_get_ids: Count = Field(1000, description="Most ids in one `records:get`.")
     max_page_size: Count = Field(1000, description="Largest `page_size`.")

@@ -44,7 +44,7 @@ class Redis:
     @property
     def url(self) -> str:
         scheme = "redis+cluster" if self._cluster else "redis"
-        return f"{scheme}://127.0.0.1:{self.ports[0]}"
+        return f"{scheme}://" + ",".join(f"127.0.0.1:{port}" for port in self.ports)
 
     def start(self) -> None:
         self.launch()

@@ -22,7 +22,9 @@ LARGEST: Final = "max.message.bytes"
 
 MOST_REPLICAS: Final = 3
 _REQUIRED: Final = {"message.timestamp.type": "LogAppendTime", "cleanup.policy": "delete"}
-_KEPT: Final = ("retention.ms", "min.insync.replicas")
+_KEPT: Final = ("retention.ms", "segment.ms", "min.insync.replicas")
+_SEGMENT_MS: Final = 3_600_000
+"""A segment is removed when its last entry is old enough: a small one, soon after its first."""
 
 
 class Generation(NamedTuple):
@@ -149,6 +151,7 @@ class Generations:
             **_REQUIRED,
             "min.insync.replicas": str(max(replicas - 1, 1)),
             "retention.ms": str(retention_ms),
+            "segment.ms": str(min(_SEGMENT_MS, retention_ms)),
             LARGEST: str(MESSAGE_BYTES),
         }
         self._cluster.create(self.topic_of(1), partitions, replicas, settings)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from penstock.adapters.redis.breaker import Breaker
@@ -25,6 +25,7 @@ _SCHEMES: Final = {
     "redis+cluster": ("redis", True),
     "rediss+cluster": ("rediss", True),
 }
+_PORT: Final = 6379
 
 _log = logger("cache")
 
@@ -33,7 +34,8 @@ class Connection:
     """To one server or cluster. Connections belong to an event loop, so each has its own client.
 
     Args:
-        url: `redis://`, `rediss://`, `redis+cluster://` or `rediss+cluster://`.
+        url: `redis://`, `rediss://`, `redis+cluster://` or `rediss+cluster://`; of a cluster
+            with any number of hosts, of which one that answers is enough.
         timeout_s: of all commands of a call, connecting included.
         clock: for the breaker.
     """
@@ -44,7 +46,9 @@ class Connection:
             known = ", ".join(f"{one}://" for one in _SCHEMES)
             raise ConfigurationError(f"PENSTOCK_CACHE_URL begins with one of {known}")
         plain, self.is_cluster = _SCHEMES[scheme]
-        self._url = plain + url[len(scheme) :]
+        self._url, self._nodes = _split(plain + url[len(scheme) :])
+        if len(self._nodes) > 1 and not self.is_cluster:
+            raise ConfigurationError("PENSTOCK_CACHE_URL: only a cluster has several hosts")
         self._timeout_s = timeout_s
         self._breaker = Breaker(clock.monotonic)
         self._clients: dict[asyncio.AbstractEventLoop, Redis | RedisCluster] = {}
@@ -96,13 +100,34 @@ class Connection:
                 "socket_connect_timeout": self._timeout_s,
             }
             if self.is_cluster:
-                client = RedisCluster.from_url(self._url, **options)
+                client = RedisCluster.from_url(self._url, startup_nodes=self._nodes, **options)
             else:
                 client = Redis.from_url(self._url, **options)
             # Its own idea of SET's reply is "OK or not"; with GET, that is what stood there.
             client.set_response_callback("SET", _as_it_is)
             self._clients[loop] = client
         return client
+
+
+def _split(url: str) -> tuple[str, list[ClusterNode]]:
+    """The address with the first of its hosts alone, and all of them."""
+    parts = urlsplit(url)
+    credentials, at, hosts = parts.netloc.rpartition("@")
+    nodes = [_node(host) for host in hosts.split(",")]
+    first = hosts.split(",")[0]
+    return urlunsplit(parts._replace(netloc=f"{credentials}{at}{first}")), nodes
+
+
+def _node(host: str) -> ClusterNode:
+    """Raises `ConfigurationError`."""
+    try:
+        parts = urlsplit(f"//{host}")
+        name, port = parts.hostname, parts.port
+    except ValueError:
+        name = port = None
+    if not name:
+        raise ConfigurationError("PENSTOCK_CACHE_URL: hosts are host:port, with commas between")
+    return ClusterNode(name, port or _PORT)
 
 
 def _as_it_is(response: Any, **options: Any) -> Any:
