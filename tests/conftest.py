@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 from tests.support.server import Server
 from tests.support.servers.fixtures import clusters, kafka, mongodb, redis, redis_cluster
@@ -13,6 +14,16 @@ from tests.support.servers.fixtures import clusters, kafka, mongodb, redis, redi
 __all__ = ["clusters", "kafka", "mongodb", "redis", "redis_cluster", "server"]
 
 settings.register_profile("few", max_examples=5)
+
+# With all local variables in it, a traceback takes a second to write.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@
         ├── OutcomeUnknown           503  the write may or may not have been made durable
         └── DeadlineExceeded         503
 
+Beside these two stand what stops a worker: `LogDiverged` and `TooManyDefects`.
+
 The numbers are what the API layer answers; nothing here or below it knows HTTP. Each error
 carries a `code` of the closed set `CODES`, a sentence for the client (`detail`) and, apart from
 it, a sentence for the log (`internal`), which never leaves the process.
@@ -60,6 +62,7 @@ CODES: Final[dict[str, str]] = {
     "record_too_large": "The record, after the change, is over the limit.",
     "idempotency_mismatch": "The Idempotency-Key was used before, with another request.",
     "quarantined": "The write could not be applied and was put aside for the operator.",
+    "dead_letter_not_found": "There is no such dead letter.",
     "quota_exceeded": "Your quota is used up for the moment.",
     "request_timeout": "The request did not arrive in time.",
     "log_unavailable": "The log does not take writes at the moment; nothing was written.",
@@ -191,6 +194,13 @@ class DeadlineExceeded(Unavailable):
 
 class LogDiverged(PenstockError):
     """The log is not the one that the store was built from; going on would lose writes silently."""
+
+    def __init__(self, internal: str) -> None:
+        super().__init__("log_unavailable", retry_after=60, internal=internal)
+
+
+class TooManyDefects(PenstockError):
+    """So much could not be applied that the code, not the data, has to be suspected."""
 
     def __init__(self, internal: str) -> None:
         super().__init__("log_unavailable", retry_after=60, internal=internal)

@@ -15,6 +15,7 @@ from tests.contract.consumer_laws import ConsumerLaws
 from tests.contract.log_laws import LogLaws
 from tests.contract.store_keeping_laws import StoreKeepingLaws
 from tests.contract.store_laws import StoreLaws
+from tests.contract.store_letter_laws import StoreLetterLaws
 from tests.contract.stores import at, new_collection, reached, read, state
 from tests.support.clock import HandClock
 from tests.support.entropy import SeededEntropy
@@ -101,7 +102,7 @@ class EmbeddedStores:
         return store
 
 
-class TestEmbeddedStore(StoreLaws, StoreKeepingLaws):
+class TestEmbeddedStore(StoreLaws, StoreKeepingLaws, StoreLetterLaws):
     @pytest.fixture
     async def stores(self, tmp_path: Path) -> AsyncIterator[EmbeddedStores]:
         opener = EmbeddedStores(tmp_path)

@@ -16,6 +16,7 @@ from pymongo.read_concern import ReadConcern
 from tests.contract.catalog_laws import DAILY, PLAIN, CatalogLaws
 from tests.contract.store_keeping_laws import StoreKeepingLaws
 from tests.contract.store_laws import ODD_DATA, StoreLaws, nested
+from tests.contract.store_letter_laws import StoreLetterLaws
 from tests.contract.stores import at, insert, new_collection, read, replace, state
 from tests.support.servers.mongodb import MongoDB
 
@@ -95,7 +96,7 @@ class MongoStores:
         return due
 
 
-class TestMongoStore(StoreLaws, StoreKeepingLaws):
+class TestMongoStore(StoreLaws, StoreKeepingLaws, StoreLetterLaws):
     @pytest.fixture
     async def stores(self, mongodb: MongoDB) -> AsyncIterator[MongoStores]:
         opener = MongoStores(mongodb.url)

@@ -1,6 +1,6 @@
 """A slice of a log applied to MongoDB by a process that dies at a chosen command.
 
-Run as `python -m tests.faults.mongodb_slice URL DATABASE COLLECTION_ID DIES_AFTER`.
+Run as `python -m tests.faults.mongodb_slice URL DATABASE COLLECTION_ID SLICE DIES_AFTER`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from pymongo.monitoring import (
     CommandStartedEvent,
     CommandSucceededEvent,
 )
+from tests.support.defect import POISON, a_defect
 
+from penstock.adapters.embedded.clock import SystemClock
 from penstock.adapters.embedded.entropy import SystemEntropy
 from penstock.adapters.mongodb.catalog import MongoCatalog
 from penstock.adapters.mongodb.store import MongoStore
+from penstock.apply.aside import Burst
 from penstock.apply.fold import Limits
 from penstock.apply.persist import Persist
 from penstock.apply.rulebook import Rulebook
@@ -84,6 +87,21 @@ def second(collection_id: str) -> Slice:
     return _slice(collection_id, _BEFORE, writes)
 
 
+def parking(collection_id: str) -> Slice:
+    """What cannot be applied: on a known record and on new ones, with what waits behind it."""
+    writes: list[tuple[Kind, str, Any, dict[str, Any]]] = [(Kind.PUT, "sound", {}, {})]
+    for record_id in ("r1", "never"):
+        writes += [
+            *([] if record_id == "never" else [(Kind.PUT, record_id, {"before": True}, {})]),
+            (Kind.PUT, record_id, POISON, {}),
+            (Kind.PATCH, record_id, {"behind": True}, {}),
+        ]
+    return _slice(collection_id, _BEFORE, writes)
+
+
+SLICES: Final = {"of everything something": second, "of what cannot be applied": parking}
+
+
 def _slice(
     collection_id: str, start: int, writes: list[tuple[Kind, str, Any, dict[str, Any]]]
 ) -> Slice:
@@ -101,21 +119,25 @@ async def apply(url: str, database: str, slice_: Slice) -> None:
     catalog = MongoCatalog(url, CATALOG, SystemEntropy())
     limits = Limits(record_bytes=1024, keep_ms=_KEEP_MS)
     try:
-        await Persist(store, Rulebook(catalog), limits).slices([slice_], lambda _: "a-log")
+        burst = Burst(SystemClock())
+        with a_defect():
+            await Persist(store, Rulebook(catalog), limits, burst).slices(
+                [slice_], lambda _: "a-log"
+            )
     finally:
         await store.close()
         await catalog.close()
 
 
 def main() -> None:
-    url, database, collection_id, dies_after = sys.argv[1:]
+    url, database, collection_id, which, dies_after = sys.argv[1:]
 
     def told(count: int) -> None:
         if count >= int(dies_after):
             os.kill(os.getpid(), signal.SIGKILL)
 
     monitoring.register(Counting(told))
-    asyncio.run(apply(url, database, second(collection_id)))
+    asyncio.run(apply(url, database, SLICES[which](collection_id)))
 
 
 if __name__ == "__main__":

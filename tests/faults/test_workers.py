@@ -82,7 +82,7 @@ def test_a_log_grows_while_one_api_sleeps(platform: Platform) -> None:
         f"{platform.name}.g2\t20\topen",
     ]
     read = {record["version"][:4] for record in load.records()}
-    assert read == {"0002"}
+    assert "0002" in read
 
 
 def test_writes_pause_only_for_a_moment_while_a_log_grows(platform: Platform) -> None:

@@ -11,6 +11,7 @@ from tests.support.house import KEY, House
 
 from penstock.api.app import Application
 from penstock.api.asgi import Message
+from penstock.api.services import Below
 
 HeaderList = Sequence[tuple[str, str]]
 
@@ -18,17 +19,17 @@ HeaderList = Sequence[tuple[str, str]]
 def application_of(house: House, **replaced: Any) -> Application:
     """The API on a house that has started, with some of its parts replaced."""
     engines, parts = house.engines, house.parts
-    given: dict[str, Any] = {
+    below: dict[str, Any] = {
         "access": parts.access,
         "ingest": parts.ingest,
         "query": parts.query,
+        "quarantine": parts.quarantine,
         "receipts": parts.receipts,
-        "clock": engines.clock,
-        "entropy": engines.entropy,
-        "configuration": house.configuration,
-        "ready": _ready,
     }
-    return Application(**{**given, **replaced})
+    ready = replaced.pop("ready", _ready)
+    return Application(
+        Below(**(below | replaced)), engines.clock, engines.entropy, house.configuration, ready
+    )
 
 
 async def _ready() -> str | None:

@@ -55,6 +55,12 @@ class House:
         self._stop = asyncio.Event()
         self._worker = asyncio.create_task(work(self.parts.worker, self.engines, self._stop))
 
+    async def worker_ended(self) -> None:
+        """Wait until the worker has ended by itself. Raises what ended it."""
+        worker, self._worker = self._worker, None
+        assert worker is not None
+        await worker
+
     async def stop(self) -> None:
         """As on SIGTERM: what is in hand is finished."""
         self._stop.set()

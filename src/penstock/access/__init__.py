@@ -1,6 +1,6 @@
 """Who may do what, and to which collections."""
 
-from penstock.access.access import Access
+from penstock.access.access import Access, administer
 from penstock.access.principal import Principal
 
-__all__ = ["Access", "Principal"]
+__all__ = ["Access", "Principal", "administer"]

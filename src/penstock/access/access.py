@@ -57,7 +57,7 @@ class Access:
 
         Raises `Malformed` (`invalid_name`, `invalid_collection`), `Forbidden`.
         """
-        _administer(principal)
+        administer(principal)
         check_collection_name(name)
         Rules(settings)
         before = await self._catalog.get(principal.tenant, name)
@@ -70,7 +70,7 @@ class Access:
 
     async def drop_collection(self, principal: Principal, name: str) -> Collection:
         """Drop a collection and all its records. Raises `NotFound`, `Forbidden`."""
-        _administer(principal)
+        administer(principal)
         dropped = await self._catalog.drop(
             principal.tenant, check_collection_name(name), self._clock.now()
         )
@@ -89,6 +89,7 @@ class Access:
         return target
 
 
-def _administer(principal: Principal) -> None:
+def administer(principal: Principal) -> None:
+    """Raise `Forbidden` for who may not."""
     if not principal.admin:
         raise Forbidden("forbidden")

@@ -7,7 +7,6 @@ import itertools
 from contextlib import aclosing
 from typing import Final
 
-from penstock.access import Access
 from penstock.api import guide, openapi, problem
 from penstock.api.asgi import ClientGone, Receive, Scope, Send
 from penstock.api.deadline import Deadlines
@@ -16,14 +15,11 @@ from penstock.api.request import Request, Timing, query_parameters, shutting_dow
 from penstock.api.response import Answer, Headers, Response, Streamed
 from penstock.api.router import Router
 from penstock.api.routes import ROUTES
-from penstock.api.services import Ready, Services
+from penstock.api.services import Below, Ready, Services
 from penstock.config import Configuration
 from penstock.errors import MethodNotAllowed, NotFound, OutcomeUnknown, PenstockError
-from penstock.ingest import Ingest
 from penstock.ports.clock import Clock
 from penstock.ports.entropy import Entropy
-from penstock.query import Query
-from penstock.records.receipt import Receipts
 from penstock.telemetry.logs import logger
 
 _PREFIX_BITS: Final = 40
@@ -39,27 +35,25 @@ class Application:
 
     def __init__(
         self,
-        access: Access,
-        ingest: Ingest,
-        query: Query,
-        receipts: Receipts,
+        below: Below,
         clock: Clock,
         entropy: Entropy,
         configuration: Configuration,
         ready: Ready,
     ) -> None:
         self._services = Services(
-            access,
-            ingest,
-            query,
-            receipts,
+            below.access,
+            below.ingest,
+            below.query,
+            below.quarantine,
+            below.receipts,
             clock,
             configuration,
             ready,
             openapi.answer(ROUTES),
             guide.answer(ROUTES),
         )
-        self._authenticate = access.authenticate
+        self._authenticate = below.access.authenticate
         self._router = Router(ROUTES)
         self._timing = Timing(clock, configuration.deadline_ms / 1000, configuration.idle_ms / 1000)
         self._deadlines = Deadlines(clock.monotonic)

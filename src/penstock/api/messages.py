@@ -170,6 +170,48 @@ class BulkFailed(msgspec.Struct, frozen=True, kw_only=True):
     receipt: str | UnsetType = UNSET
 
 
+class DeadLetter(msgspec.Struct, frozen=True):
+    """An entry that could not be applied, or waits behind one.
+
+    `reason` says what went wrong, `behind` names the entry it waits behind. One that is no entry of
+    Penstock's has neither collection nor id. `data` and `message` are given where one is asked for.
+    """
+
+    position: str
+    time: str
+    collection: str | UnsetType = UNSET
+    id: str | UnsetType = UNSET
+    operation: str | UnsetType = UNSET
+    operation_id: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    behind: str | UnsetType = UNSET
+    if_match: str | UnsetType = UNSET
+    if_absent: bool | UnsetType = UNSET
+    data: Any = UNSET
+    message: bytes | UnsetType = UNSET
+
+
+class DeadLetterPage(msgspec.Struct, frozen=True):
+    """Dead letters by position; a page may have fewer than asked for and not be the last."""
+
+    dead_letters: list[DeadLetter]
+    next_page_token: str | UnsetType = UNSET
+
+
+class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which dead letter: all that waits on its record goes with it, from the first on."""
+
+    position: str
+
+
+class Replayed(msgspec.Struct, frozen=True):
+    """How many went in; `left` is whether more waits, `reason` why the next one cannot."""
+
+    replayed: int
+    left: bool
+    reason: str | UnsetType = UNSET
+
+
 class Health(msgspec.Struct, frozen=True):
     """Whether the process is alive, or ready for requests, and if not, why."""
 

@@ -41,6 +41,7 @@ _WITH_BODY: Final = (
 _OF_PLACE: Final = {
     "collection": ("invalid_name", "collection_not_found"),
     "id": ("invalid_id",),
+    "position": ("dead_letter_not_found",),
     "receipt": ("invalid_receipt",),
 }
 _DATA: Final = {"$ref": "#/components/schemas/Data"}

@@ -19,6 +19,7 @@ ETAG_SCHEMA: Final[dict[str, Any]] = {
     "anyOf": [{"const": "*"}, {"type": "string", "pattern": '^"[0-9a-f]{24}"$'}]
 }
 
+POSITION_SCHEMA: Final = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
 PATH: Final = {
     one.name: one
     for one in (
@@ -30,6 +31,7 @@ PATH: Final = {
             "The record's id: UTF-8 of at most 512 bytes without control characters, "
             "percent-encoded; a slash in it is `%2F`.",
         ),
+        Parameter("position", "path", POSITION_SCHEMA, "Where the entry stands in the log."),
         Parameter("receipt", "path", RECEIPT_SCHEMA, "A receipt, as a write returned it."),
     )
 }
@@ -41,6 +43,9 @@ PAGE_SIZE: Final = Parameter(
 )
 PAGE_TOKEN: Final = Parameter(
     "page_token", "query", TOKEN_SCHEMA, "The `next_page_token` of the page before."
+)
+OF_COLLECTION: Final = Parameter(
+    "collection", "query", NAME_SCHEMA, "Only those of this collection."
 )
 ACK: Final = Parameter(
     "ack",

@@ -32,6 +32,7 @@ STATUS: Final[dict[str, int]] = {
     "route_not_found": 404,
     "collection_not_found": 404,
     "record_not_found": 404,
+    "dead_letter_not_found": 404,
     "method_not_allowed": 405,
     "request_timeout": 408,
     "record_exists": 409,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final, Literal
 
 import msgspec
@@ -12,7 +11,7 @@ from penstock.api.body import whole
 from penstock.api.document import convert
 from penstock.api.messages import GetRecords, ReceiptStatus
 from penstock.api.problem import describe
-from penstock.api.request import Request, invalid_parameter, segment
+from penstock.api.request import Request, page_size, segment
 from penstock.api.response import JSON, Header, Response
 from penstock.api.route import JSON_TYPES
 from penstock.api.services import Services
@@ -24,7 +23,6 @@ from penstock.records.outcome import Result
 from penstock.records.receipt import Receipt
 
 _MEDIA: Final = frozenset(one.encode() for one in JSON_TYPES)
-_NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}").fullmatch
 _REVALIDATE: Final[Header] = (b"cache-control", b"private, no-cache")
 """A record may change at any time and a 304 is cheap: clients may keep it, and must ask."""
 
@@ -77,7 +75,7 @@ async def get_many(services: Services, request: Request) -> Response:
 
 async def page(services: Services, request: Request) -> Response:
     """One page of a collection, by id."""
-    size = _page_size(services, request)
+    size = page_size(request, services.configuration)
     target = await services.access.target(request.principal, request.collection)
     found = await services.query.page(
         target,
@@ -107,16 +105,6 @@ def _receipts(services: Services, request: Request) -> list[Receipt]:
         return []
     read, tenant = services.receipts.read, request.principal.tenant
     return [read(one.decode("latin-1"), tenant) for one in given.split(b",")]
-
-
-def _page_size(services: Services, request: Request) -> int:
-    given = request.query.get("page_size")
-    if given is None:
-        return services.configuration.page_size
-    most = services.configuration.max_page_size
-    if not _NUMBER(given) or int(given) > most:
-        raise invalid_parameter("page_size", f"is a whole number from 1 to {most}")
-    return int(given)
 
 
 def _ids(wanted: GetRecords, most: int) -> list[str]:

@@ -10,11 +10,13 @@ from penstock.access import Principal
 from penstock.api.asgi import Receive
 from penstock.api.deadline import Deadlines
 from penstock.api.headers import HeaderMap
+from penstock.config import Configuration
 from penstock.errors import DeadlineExceeded, Malformed, Refused, Unavailable
 from penstock.ports.clock import Clock
 from penstock.records.identifier import check_record_id
 
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}").fullmatch
 _NET_S: Final = 0.02
 """How much below its deadline the net of a request hangs; see `deadline`."""
 
@@ -132,6 +134,17 @@ def query_parameters(raw: bytes, known: frozenset[str]) -> dict[str, str]:
             raise invalid_parameter(name, "is given twice")
         given[name] = value
     return given
+
+
+def page_size(request: Request, configuration: Configuration) -> int:
+    """How many to put on a page. Raises `Malformed` (`invalid_parameter`)."""
+    given = request.query.get("page_size")
+    if given is None:
+        return configuration.page_size
+    most = configuration.max_page_size
+    if not _NUMBER(given) or int(given) > most:
+        raise invalid_parameter("page_size", f"is a whole number from 1 to {most}")
+    return int(given)
 
 
 def invalid_parameter(name: str, complaint: str) -> Malformed:

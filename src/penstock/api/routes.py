@@ -7,6 +7,7 @@ from typing import Any, Final
 from penstock.api import collection, pages, read
 from penstock.api.messages import CollectionList, CollectionView, Health, ReceiptStatus
 from penstock.api.route import JSON_TYPES, Body, Reply, Route
+from penstock.api.routes_letters import LETTER_ROUTES
 from penstock.api.routes_records import RECORD_ROUTES
 from penstock.records.collection import Settings
 
@@ -63,6 +64,7 @@ ROUTES: Final = (
         problems=("invalid_body", "forbidden"),
     ),
     *RECORD_ROUTES,
+    *LETTER_ROUTES,
     Route(
         "GET",
         "/v1/receipts/{receipt}",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from penstock.access import Access
 from penstock.api.response import Response
+from penstock.apply import Quarantine
 from penstock.config import Configuration
 from penstock.ingest import Ingest
 from penstock.ports.clock import Clock
@@ -17,18 +18,25 @@ Ready = Callable[[], Awaitable[str | None]]
 """None when the process is ready for requests, else a sentence that says what is missing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
-    """The parts of the house below the API, and the answers that never change.
+@dataclass(frozen=True)
+class Below:
+    """The parts of the house below the API."""
+
+    access: Access
+    ingest: Ingest
+    query: Query
+    quarantine: Quarantine
+    receipts: Receipts
+
+
+@dataclass(frozen=True)
+class Services(Below):
+    """These parts, and the answers that never change.
 
     Attributes:
         openapi, guide: what `/openapi.json` and `/docs` answer.
     """
 
-    access: Access
-    ingest: Ingest
-    query: Query
-    receipts: Receipts
     clock: Clock
     configuration: Configuration
     ready: Ready

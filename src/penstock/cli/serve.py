@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from penstock.cli.exits import Exit
-from penstock.errors import ConfigurationError, LogDiverged, Unavailable
+from penstock.errors import ConfigurationError, LogDiverged, TooManyDefects, Unavailable
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
 Port = Annotated[int | None, typer.Option(help="Port; 0 for any free one.")]
@@ -50,7 +50,7 @@ def _run(run: Callable[[], int]) -> None:
     except ConfigurationError as error:
         typer.echo(f"penstock: {error}", err=True)
         raise typer.Exit(Exit.USAGE) from None
-    except LogDiverged as error:
+    except (LogDiverged, TooManyDefects) as error:
         typer.echo(f"penstock: {error.internal or error}", err=True)
         raise typer.Exit(Exit.DEFECT) from None
     except Unavailable as error:

@@ -30,6 +30,7 @@ class Cached(msgspec.Struct, array_like=True, gc=False, frozen=True):
         expires_at: ms since 1970 when the record ceases to exist; None for never.
         as_of: ms since 1970 when this was the truth for certain.
         ttl_ms: how long it may be served.
+        parked: the first of its entries that was put aside, if one was.
     """
 
     tenant: str
@@ -41,6 +42,7 @@ class Cached(msgspec.Struct, array_like=True, gc=False, frozen=True):
     expires_at: int | None
     as_of: int
     ttl_ms: int
+    parked: Position | None = None
 
     @property
     def key(self) -> Key:
@@ -53,7 +55,7 @@ class Cached(msgspec.Struct, array_like=True, gc=False, frozen=True):
             return cls(*key, Position(""), "", None, None, as_of, ttl_ms)
         body = render(state) if isinstance(state.data, bytes) else None
         version = state.version if body is not None else ""
-        return cls(*key, state.fence, version, body, state.expires_at, as_of, ttl_ms)
+        return cls(*key, state.fence, version, body, state.expires_at, as_of, ttl_ms, state.parked)
 
 
 class Cache(Protocol):

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from penstock.records.letter import Letter
 from penstock.records.outcome import Outcome
 from penstock.records.position import Partition, Position
 from penstock.records.record import Mark, State
@@ -37,6 +38,7 @@ class Store(Protocol):
     - A read sees everything up to any applied position that `applied` returned before it began.
     - A conditional write takes effect only where the stored fence is lower (or there is no record)
       and the record is not parked: a worker that lost its partition writes nothing.
+    - Dead letters stay until they are removed, or their collection is.
     - The applied position never goes back.
     - What is read is what was written, byte by byte of `data`'s canonical form.
     - Tombstones and expired records are states like others: hiding them is the reader's part,
@@ -73,12 +75,29 @@ class Store(Protocol):
         """What is remembered of an operation on a record, spilled ones included."""
         ...
 
+    async def letters(
+        self, collection_id: str | None, record_id: str | None, after: Position | None, limit: int
+    ) -> list[Letter]:
+        """Dead letters by position, at most `limit`.
+
+        Args:
+            collection_id: whose; None for all.
+            record_id: of this record of it alone; None for all.
+            after: only positions above this one.
+            limit: at most so many.
+        """
+        ...
+
+    async def letter(self, position: Position) -> Letter | None:
+        """The dead letter of the entry at `position`."""
+        ...
+
     def batch(self) -> AbstractAsyncContextManager[StoreBatch]:
         """Apply one slice of the log: see `StoreBatch`."""
         ...
 
     async def remove(self, collection_id: str) -> None:
-        """Remove all of a collection, for good. Repeating it does nothing."""
+        """Remove all of a collection, dead letters too, for good. Repeating it does nothing."""
         ...
 
     async def sweep(self, now: int, outcomes_before: int) -> int:
@@ -129,6 +148,22 @@ class StoreBatch(Protocol):
         One that stands with the very fence given may be left out of them: it was our own retry.
         Where `data` is UNSET, the stored data stays.
         """
+        ...
+
+    async def swap(self, collection_id: str, before: State | None, after: State) -> bool:
+        """Write `after` where `fence`, `parked` and `parked_to` stand as `before` has them.
+
+        None stands for no record. Where `data` is UNSET, the stored data stays. Returns whether it
+        was written.
+        """
+        ...
+
+    async def put_aside(self, letters: Sequence[Letter]) -> None:
+        """Keep dead letters; one for the same position gives way."""
+        ...
+
+    async def remove_letters(self, positions: Sequence[Position]) -> None:
+        """Remove dead letters, for good."""
         ...
 
     async def conclude(

@@ -15,6 +15,7 @@ from penstock.query.freshness import (
     Freshness,
     Wanted,
     all_reached,
+    check_not_parked,
     fence_reaches,
     wanted_by_record,
 )
@@ -92,7 +93,8 @@ class Fetch:
             fresh: go past the cache.
             deadline: monotonic seconds.
 
-        Raises `Unavailable` (`not_applied_yet`) where a receipt is not reached by the deadline.
+        Raises `Unavailable` (`not_applied_yet`) where a receipt is not reached by the deadline,
+        `Conflict` (`quarantined`) where what it is for was put aside.
         """
         ask = Ask(Key(target.tenant, target.collection.id, record_id), target.rules.cache_ms)
         if not receipts:
@@ -122,7 +124,10 @@ class Fetch:
         while True:
             reach = await self._freshness.reach()
             value = await self._from_store.get(ask)
-            if fence_reaches(value.fence, wanted) or all_reached(reach, wanted):
+            if fence_reaches(value.fence, wanted):
+                return value
+            if all_reached(reach, wanted):
+                check_not_parked(value.parked, wanted)
                 return value
             if not await self._freshness.wait(wanted, deadline):
                 raise Unavailable("not_applied_yet", retry_after=1)

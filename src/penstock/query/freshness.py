@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
-from penstock.errors import Unavailable
+from penstock.errors import Conflict, Unavailable
 from penstock.ports.clock import Clock
 from penstock.ports.store import Applied, Store
 from penstock.records.position import Partition, Position, Reach, reaches
@@ -48,6 +48,19 @@ def fence_reaches(fence: Position, wanted: Wanted) -> bool:
         return True
     here = [position for position in wanted if position[:8] == fence[:8]]
     return bool(here) and all(position <= fence for position in here)
+
+
+def check_not_parked(parked: Position | None, wanted: Wanted) -> None:
+    """Raise `Conflict` (`quarantined`) where `wanted` may ask for what was put aside.
+
+    Of other partitions of that generation, it does not; of later generations, all comes after it.
+    """
+    if parked is None:
+        return
+    for position in wanted:
+        after = position[:4] > parked[:4] or position[:8] == parked[:8]
+        if after and position >= parked:
+            raise Conflict("quarantined")
 
 
 class Freshness:

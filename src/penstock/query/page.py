@@ -11,8 +11,9 @@ import msgspec
 from penstock.errors import Malformed, Unavailable
 from penstock.ports.clock import Clock
 from penstock.ports.store import Store
-from penstock.query.freshness import Freshness, wanted_by_list
+from penstock.query.freshness import Freshness, Wanted, check_not_parked, wanted_by_list
 from penstock.records.collection import Target
+from penstock.records.position import Position
 from penstock.records.receipt import Receipt
 from penstock.records.record import render
 from penstock.records.seal import Seal
@@ -22,6 +23,7 @@ _MOST_BYTES: Final = 8 * 1024 * 1024
 that large ones never come all at once."""
 _FIRST_PART: Final = 16
 _GROWTH: Final = 4
+_PARTITION_DIGITS: Final = 8
 
 
 class Page(NamedTuple):
@@ -58,12 +60,14 @@ class Pages:
     ) -> Page:
         """The page after `token`, reflecting all receipts.
 
-        Raises `Malformed` (`invalid_page_token`), `Unavailable` (`not_applied_yet`).
+        Raises `Malformed` (`invalid_page_token`), `Unavailable` (`not_applied_yet`), `Conflict`
+        (`quarantined`) where a record of the collection may lack what a receipt is for.
         """
         after = None if token is None else self._after(target, token)
         wanted = wanted_by_list(receipts)
         if wanted and not await self._freshness.reached(wanted, deadline):
             raise Unavailable("not_applied_yet", retry_after=1)
+        await self._check_none_parked(target, wanted)
         records: list[bytes] = []
         part, total = _FIRST_PART, 0
         while True:
@@ -81,6 +85,17 @@ class Pages:
                 return Page(records, self._token(target, after))
             part *= _GROWTH
             await asyncio.sleep(0)
+
+    async def _check_none_parked(self, target: Target, wanted: Wanted) -> None:
+        """Raise `Conflict` (`quarantined`) where a page could not reflect a receipt."""
+        collection_id = target.collection.id
+        # The first of all is that of an earlier generation, where there is one.
+        starts = {Position(position[:_PARTITION_DIGITS]) for position in wanted}
+        for start in (None, *starts) if wanted else ():
+            for letter in await self._store.letters(collection_id, None, start, 1):
+                states = await self._store.get(collection_id, [letter.record_id])
+                state = states.get(letter.record_id)
+                check_not_parked(None if state is None else state.parked, wanted)
 
     def _token(self, target: Target, after: str) -> str:
         cursor = _Cursor(target.tenant, target.collection.id, after)

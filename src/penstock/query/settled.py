@@ -92,6 +92,8 @@ class Outcomes:
             receipt.collection_id, receipt.record_id, receipt.operation_id
         )
         known = mark is not None and mark.position == position
+        if not known and await self._is_held_back(receipt, position):
+            return Settled(Result.QUARANTINED, error=Conflict("quarantined"))
         if not known and receipt.time < self._clock.now() - _KEPT_MS:
             # Its outcome, had there been one, would be gone too: "applied" would be a guess.
             detail = "The receipt is a day old: what became of the write is not kept any longer."
@@ -99,6 +101,11 @@ class Outcomes:
         if known and mark and mark.effect == Effect.REJECTED:
             return Settled(Result.REJECTED, error=PreconditionFailed("precondition_failed"))
         return Settled(result, position, mark.effect == Effect.CREATED if known and mark else None)
+
+    async def _is_held_back(self, receipt: Receipt, position: Position) -> bool:
+        states = await self._store.get(receipt.collection_id, [receipt.record_id])
+        state = states.get(receipt.record_id)
+        return state is not None and state.holds_back(position)
 
     async def _duplicate(self, receipt: Receipt, outcome: Outcome) -> Settled:
         """As the first one came out."""

@@ -72,6 +72,18 @@ class Entry(msgspec.Struct, gc=False):
     operation: Operation
 
 
+class Unreadable(Entry, gc=False):
+    """What stands in the log and is no entry of ours. Its operation is of no collection.
+
+    Attributes:
+        raw: the message, as MessagePack: key, value, headers.
+        reason: what is wrong with it.
+    """
+
+    raw: bytes
+    reason: str
+
+
 def client_operation_id(tenant: str, collection_id: str, key: str) -> str:
     """The operation id of a request with an Idempotency-Key."""
     text = f"{tenant}\x00{collection_id}\x00{key}"

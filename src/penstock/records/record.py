@@ -46,7 +46,9 @@ class State(msgspec.Struct, gc=False):
         gc_at: ms since 1970 from which it may be removed for good: tombstones and expired records.
         marks: the last operations, oldest first, at most `REMEMBERED`.
         spilled: whether older operations that still count are in the side collection.
-        parked: the position of the first of its entries that was put aside, if any was.
+        parked: the position of the first of its entries that was put aside, if any was. Such a
+            record takes no entries, and is not removed.
+        parked_to: up to where they were put aside.
     """
 
     record_id: str
@@ -60,6 +62,16 @@ class State(msgspec.Struct, gc=False):
     marks: tuple[Mark, ...] = ()
     spilled: bool = False
     parked: Position | None = None
+    parked_to: Position | None = None
+
+    def holds_back(self, position: Position) -> bool:
+        """Whether its entry at this position was put aside, and waits there."""
+        return (
+            self.parked is not None
+            and self.parked_to is not None
+            and position > self.fence
+            and self.parked <= position <= self.parked_to
+        )
 
     def exists(self, now: int) -> bool:
         """Whether a reader at `now` (ms since 1970) sees a record here."""

@@ -16,10 +16,13 @@ from penstock.access.access import Access
 from penstock.access.principal import Keys
 from penstock.api.app import Application
 from penstock.api.server import Server
+from penstock.api.services import Below
+from penstock.apply.aside import Burst
 from penstock.apply.fold import Limits
 from penstock.apply.guard import starts
 from penstock.apply.housekeeping import Housekeeping
 from penstock.apply.persist import Persist
+from penstock.apply.quarantine import Quarantine
 from penstock.apply.refresh import Refresh
 from penstock.apply.rulebook import Rulebook
 from penstock.apply.worker import Worker
@@ -53,6 +56,7 @@ class Parts(NamedTuple):
     query: Query
     receipts: Receipts
     backlog: Backlog
+    quarantine: Quarantine
     worker: Worker
 
 
@@ -81,10 +85,7 @@ async def _serve(
     house = parts(configuration, engines)
     applying: Applying = WorkerHere(house.worker, engines) if worker else WorkersElsewhere(engines)
     application = Application(
-        house.access,
-        house.ingest,
-        house.query,
-        house.receipts,
+        Below(house.access, house.ingest, house.query, house.quarantine, house.receipts),
         engines.clock,
         engines.entropy,
         configuration,
@@ -164,19 +165,29 @@ def parts(configuration: Configuration, engines: Engines) -> Parts:
         query=Query(engines.store, engines.cache, engines.clock, engines.entropy, engines.secret),
         receipts=receipts,
         backlog=backlog,
+        quarantine=_quarantine(configuration, engines),
         worker=_worker(configuration, engines),
     )
 
 
-def _worker(configuration: Configuration, engines: Engines) -> Worker:
-    rulebook = Rulebook(engines.worker_catalog)
+def _limits(configuration: Configuration) -> Limits:
     # A tombstone that went before the operation ids on it would let a repetition bring it back.
     keep_ms = max(configuration.log_retention_ms, CLIENT_RETENTION_MS) + _KEEP_MARGIN_MS
-    limits = Limits(configuration.max_record_bytes, keep_ms)
+    return Limits(configuration.max_record_bytes, keep_ms)
+
+
+def _quarantine(configuration: Configuration, engines: Engines) -> Quarantine:
+    rulebook = Rulebook(engines.catalog)
+    refresh = Refresh(engines.cache, rulebook, engines.clock)
+    return Quarantine(engines.store, rulebook, refresh, _limits(configuration))
+
+
+def _worker(configuration: Configuration, engines: Engines) -> Worker:
+    rulebook = Rulebook(engines.worker_catalog)
     return Worker(
         engines.log,
         engines.worker_store,
-        Persist(engines.worker_store, rulebook, limits),
+        Persist(engines.worker_store, rulebook, _limits(configuration), Burst(engines.clock)),
         Refresh(engines.worker_cache, rulebook, engines.clock),
         Housekeeping(
             engines.log,

@@ -23,7 +23,7 @@ from penstock.records.record import Mark, State
 
 _COLUMNS: Final = (
     "id", "fence", "version", "created_at", "updated_at", "expires_at", "gc_at", "marks",
-    "spilled", "parked", "data",
+    "spilled", "parked", "parked_to", "data",
 )  # fmt: skip
 _ROWS: Final = 64
 _ID: Final = re.compile(r"[0-9a-z]{1,64}")
@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS {table}(
     marks TEXT NOT NULL,
     spilled INTEGER NOT NULL,
     parked TEXT,
+    parked_to TEXT,
     data TEXT
 );
 CREATE UNIQUE INDEX IF NOT EXISTS {table}_id ON {table}(id);
@@ -61,6 +62,7 @@ class Row(NamedTuple):
     marks: str
     spilled: int
     parked: str | None
+    parked_to: str | None
     exists: int
     data: str | None
 
@@ -95,7 +97,7 @@ def has_table(connection: apsw.Connection, table: str) -> bool:
 
 _READ: Final = (
     "json_array(id, fence, version, created_at, updated_at, expires_at, gc_at, {marks}, spilled,"
-    " parked, data IS NOT NULL, {data})"
+    " parked, parked_to, data IS NOT NULL, {data})"
 )
 
 
@@ -152,6 +154,7 @@ def state_of(row: Row, *, data: bool) -> State:
         _decode_marks(row.marks),
         bool(row.spilled),
         None if row.parked is None else Position(row.parked),
+        None if row.parked_to is None else Position(row.parked_to),
     )
 
 
@@ -179,6 +182,22 @@ def replace(connection: apsw.Connection, table: str, states: Sequence[State]) ->
             if connection.changes() < len(part):
                 refused.extend(_not_written(connection, table, part))
     return refused
+
+
+def swap(connection: apsw.Connection, table: str, before: State, after: State) -> bool:
+    """Write where fence and parking are as they were; returns whether it was."""
+    keep = after.data is msgspec.UNSET
+    names = [one for one in _COLUMNS[1:] if not (keep and one == "data")]
+    values = dict(zip(_COLUMNS, _bindings([after]), strict=True))
+    connection.execute(
+        f"UPDATE {table} SET {', '.join(f'{one} = ?' for one in names)}"
+        " WHERE id = ? AND fence = ? AND parked IS ? AND parked_to IS ?",
+        (
+            *(values[one] for one in names),
+            *(before.record_id, before.fence, before.parked, before.parked_to),
+        ),
+    )
+    return connection.changes() == 1
 
 
 def _parts(states: Sequence[State]) -> Iterable[Sequence[State]]:
@@ -237,6 +256,7 @@ def _bindings(states: Sequence[State]) -> tuple[Any, ...]:
                 _encode(one.marks).decode(),
                 one.spilled,
                 one.parked,
+                one.parked_to,
                 one.data.decode() if isinstance(one.data, bytes) else None,
             )
             for one in states

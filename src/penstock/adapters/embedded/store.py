@@ -3,11 +3,13 @@
 Commits are synchronised at checkpoints only: the log is what is durable, and what a power cut takes
 from the store is applied again, since the applied position goes with the data. Each thread reads on
 a connection of its own, on the spot: a point read takes microseconds, a hop to another thread more.
-Batches belong to one thread, the worker's.
+What writes does so in turn: the worker's batches, and now and then another thread's.
 """
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Final
 import apsw
 import msgspec
 
-from penstock.adapters.embedded import states
+from penstock.adapters.embedded import letters, states
 from penstock.adapters.embedded.database import (
     Readers,
     checkpoint,
@@ -26,6 +28,7 @@ from penstock.adapters.embedded.database import (
     transaction,
 )
 from penstock.ports.store import Applied
+from penstock.records.letter import Letter
 from penstock.records.outcome import Outcome
 from penstock.records.position import Partition, Position, partition_of
 from penstock.records.record import Mark, State
@@ -69,7 +72,8 @@ class EmbeddedStore:
         self._writer = connect(path, "NORMAL")
         self._writer.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         with transaction(self._writer):
-            self._writer.execute(_SCHEMA)
+            self._writer.execute(_SCHEMA + letters.SCHEMA)
+        self._turn = threading.Lock()
         self._readers = Readers(path)
         self._tables = states.tables(self._writer)
 
@@ -121,36 +125,58 @@ class EmbeddedStore:
             asked = [(record_id, operation_id)]
             return _spilled(connection, collection_id, asked).get(asked[0])
 
+    async def letters(
+        self, collection_id: str | None, record_id: str | None, after: Position | None, limit: int
+    ) -> list[Letter]:
+        with store_errors():
+            return letters.read(self._readers.connection, collection_id, record_id, after, limit)
+
+    async def letter(self, position: Position) -> Letter | None:
+        with store_errors():
+            return letters.read_one(self._readers.connection, position)
+
     @asynccontextmanager
     async def batch(self) -> AsyncIterator[EmbeddedBatch]:
-        with store_errors(), transaction(self._writer):
-            batch = EmbeddedBatch(self._writer, self._tables)
+        async with self._writing() as writer:
+            batch = EmbeddedBatch(writer, self._tables)
             yield batch
         self._tables |= batch.created
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[apsw.Connection]:
+        """A transaction, when it is this thread's turn."""
+        if not self._turn.acquire(blocking=False):
+            await asyncio.to_thread(self._turn.acquire)
+        try:
+            with store_errors(), transaction(self._writer):
+                yield self._writer
+        finally:
+            self._turn.release()
 
     async def remove(self, collection_id: str) -> None:
         table = states.table_of(collection_id)
         self._tables.discard(table)
-        with store_errors(), transaction(self._writer):
-            self._writer.execute(f"DROP TABLE IF EXISTS {table}")
-            self._writer.execute("DELETE FROM spilled WHERE collection_id = ?", (collection_id,))
+        async with self._writing() as writer:
+            writer.execute(f"DROP TABLE IF EXISTS {table}")
+            writer.execute("DELETE FROM spilled WHERE collection_id = ?", (collection_id,))
+            letters.remove_all(writer, collection_id)
 
     async def sweep(self, now: int, outcomes_before: int) -> int:
         gone = 0
-        with store_errors(), transaction(self._writer):
-            for table in states.tables(self._writer):
-                self._writer.execute(
+        async with self._writing() as writer:
+            for table in states.tables(writer):
+                writer.execute(
                     f"DELETE FROM {table} WHERE number IN (SELECT number FROM {table}"
                     " WHERE gc_at <= ? LIMIT ?)",
                     (now, _SWEPT),
                 )
-                gone += self._writer.changes()
+                gone += writer.changes()
             for statement, limit in (
                 ("DELETE FROM outcomes WHERE time < ?", outcomes_before),
                 ("DELETE FROM spilled WHERE until < ?", now),
             ):
-                self._writer.execute(statement, (limit,))
-                gone += self._writer.changes()
+                writer.execute(statement, (limit,))
+                gone += writer.changes()
         return gone
 
     async def settle(self) -> None:
@@ -185,52 +211,73 @@ class EmbeddedBatch:
     async def load(
         self, collection_id: str, record_ids: Collection[str], with_data: Collection[str]
     ) -> dict[str, State]:
-        table = self._table(collection_id)
         loaded: dict[str, State] = {}
-        for data in (False, True):
-            asked = with_data if data else [one for one in record_ids if one not in with_data]
-            if asked:
-                rows = states.read(self._connection, table, asked, marks=True, data=data)
-                loaded |= {row.id: states.state_of(row, data=data) for row in rows}
+        with store_errors():
+            table = self._table(collection_id)
+            for data in (False, True):
+                asked = with_data if data else [one for one in record_ids if one not in with_data]
+                if asked:
+                    rows = states.read(self._connection, table, asked, marks=True, data=data)
+                    loaded |= {row.id: states.state_of(row, data=data) for row in rows}
         return loaded
 
     async def spilled(
         self, collection_id: str, operations: Collection[tuple[str, str]]
     ) -> dict[tuple[str, str], Mark]:
-        return _spilled(self._connection, collection_id, operations)
+        with store_errors():
+            return _spilled(self._connection, collection_id, operations)
 
     async def spill(self, collection_id: str, marks: Sequence[tuple[str, Mark, int]]) -> None:
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO spilled VALUES (?, ?, ?, ?, ?)",
-            (
-                (collection_id, record_id, mark.operation_id, _encode(mark), until)
-                for record_id, mark, until in marks
-            ),
-        )
+        with store_errors():
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO spilled VALUES (?, ?, ?, ?, ?)",
+                (
+                    (collection_id, record_id, mark.operation_id, _encode(mark), until)
+                    for record_id, mark, until in marks
+                ),
+            )
 
     async def insert(self, collection_id: str, new: Sequence[State]) -> list[str]:
-        return states.insert(self._connection, self._table(collection_id), new)
+        with store_errors():
+            return states.insert(self._connection, self._table(collection_id), new)
 
     async def replace(self, collection_id: str, changed: Sequence[State]) -> list[str]:
-        return states.replace(self._connection, self._table(collection_id), changed)
+        with store_errors():
+            return states.replace(self._connection, self._table(collection_id), changed)
+
+    async def swap(self, collection_id: str, before: State | None, after: State) -> bool:
+        with store_errors():
+            table = self._table(collection_id)
+            if before is None:
+                return not states.insert(self._connection, table, [after])
+            return states.swap(self._connection, table, before, after)
+
+    async def put_aside(self, aside: Sequence[Letter]) -> None:
+        with store_errors():
+            letters.put(self._connection, aside)
+
+    async def remove_letters(self, positions: Sequence[Position]) -> None:
+        with store_errors():
+            letters.remove(self._connection, positions)
 
     async def conclude(
         self, outcomes: Sequence[Outcome], applied: Mapping[Partition, Applied]
     ) -> None:
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?)",
-            ((one.position, one.time, _encode(one)) for one in outcomes),
-        )
-        self._connection.executemany(
-            "INSERT INTO applied VALUES (?, ?, ?, ?, ?) ON CONFLICT(partition) DO UPDATE SET"
-            " position = excluded.position, log = excluded.log,"
-            " operation_id = excluded.operation_id, time = excluded.time"
-            " WHERE excluded.position > position",
-            (
-                (one.position[:8], one.position, one.log, one.operation_id, one.time)
-                for one in applied.values()
-            ),
-        )
+        with store_errors():
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?)",
+                ((one.position, one.time, _encode(one)) for one in outcomes),
+            )
+            self._connection.executemany(
+                "INSERT INTO applied VALUES (?, ?, ?, ?, ?) ON CONFLICT(partition) DO UPDATE SET"
+                " position = excluded.position, log = excluded.log,"
+                " operation_id = excluded.operation_id, time = excluded.time"
+                " WHERE excluded.position > position",
+                (
+                    (one.position[:8], one.position, one.log, one.operation_id, one.time)
+                    for one in applied.values()
+                ),
+            )
 
     def _table(self, collection_id: str) -> str:
         table = states.table_of(collection_id)

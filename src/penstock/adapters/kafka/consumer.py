@@ -19,6 +19,7 @@ from penstock.ports.log import Assign, Slice
 from penstock.records.operation import Entry
 from penstock.records.position import Partition, Position, parse, position
 
+_ASSIGN_S: Final = 30.0
 _ASK_AGAIN_S: Final = 0.25
 _VERIFIED_S: Final = 0.25
 """For how long it is taken for granted that the topics are what they were: a topic is not deleted,
@@ -38,9 +39,10 @@ _BY_PROTOCOL: Final[Mapping[str, Mapping[str, Any]]] = {
 class KafkaConsumer:
     """`ports.log.Consumer` on all generations of a log.
 
-    librdkafka blocks, so each poll runs on another thread; partitions come and go within it. What
-    it has handed over stays in hand until a poll returns it, whatever goes wrong in between:
-    librdkafka does not give it again, and what follows would leave a gap.
+    librdkafka blocks, so each poll runs on another thread; partitions come and go within it, and
+    the store is asked where to start in the event loop that polls. What was handed over stays in
+    hand until a poll returns it, whatever goes wrong in between: librdkafka does not give it again,
+    and what follows would leave a gap.
 
     Args:
         settings: of the cluster.
@@ -75,13 +77,15 @@ class KafkaConsumer:
         }
         self._consumer: Consumer | None = None
         self._in_hand: list[Message] = []
-        self._trouble: PenstockError | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._trouble: BaseException | None = None
         self._held: set[Partition] = set()
         self._ask_again = 0.0
         self._verified = 0.0
         self._next: dict[Partition, int] = {}
 
     async def poll(self, limit: int, wait_s: float) -> list[Slice]:
+        self._loop = asyncio.get_running_loop()
         left = wait_s
         while await self._step(limit, min(left, _ASK_AGAIN_S)) and left > _ASK_AGAIN_S:
             left -= _ASK_AGAIN_S
@@ -126,16 +130,32 @@ class KafkaConsumer:
             raise unavailable(error) from error
 
     def _assigned(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
-        """Hold all of them back, until the store has said where to start."""
-        for one in assigned:
-            one.offset = OFFSET_BEGINNING
+        partitions = {self._partition_of(one.topic, one.partition): one for one in assigned}
+        start = self._starts(list(partitions))
+        for partition, one in partitions.items():
+            one.offset = self._begin(partition, start.get(partition))
         if self._incremental:
             consumer.incremental_assign(assigned)
         else:
             consumer.assign(assigned)
-        consumer.pause(assigned)
-        self._held |= {self._partition_of(one.topic, one.partition) for one in assigned}
-        self._ask_again = 0.0
+        held = partitions.keys() - start.keys()
+        self._held |= held
+        consumer.pause([partitions[one] for one in held])
+
+    def _starts(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position | None]:
+        """Where to start; nowhere yet, where that cannot be told: it is asked again."""
+        if not partitions:
+            return {}
+        asking = asyncio.run_coroutine_threadsafe(self._ask(partitions), self._loop)
+        try:
+            return asking.result(_ASSIGN_S)
+        except BaseException as error:  # noqa: BLE001  # it comes out of the poll under way
+            asking.cancel()
+            self._trouble = error
+            return {}
+
+    async def _ask(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position | None]:
+        return await self._assign(partitions)
 
     def _revoked(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
         gone = {self._partition_of(one.topic, one.partition) for one in revoked}

@@ -11,11 +11,13 @@ from functools import lru_cache
 from typing import Final, cast
 from urllib.parse import quote, unquote
 
+import msgspec
 from confluent_kafka import Message
 
-from penstock.errors import LogDiverged
-from penstock.records.operation import Entry, Kind, Operation
+from penstock.records.operation import Entry, Kind, Operation, Unreadable
 from penstock.records.position import Position
+
+_pack: Final = msgspec.msgpack.Encoder().encode
 
 _Headers = list[tuple[str, str | bytes | None]]
 
@@ -38,7 +40,8 @@ def headers_of(operation: Operation) -> _Headers:
 
 
 def entry_of(message: Message, position: Position) -> Entry:
-    """The entry that a message is. Raises `LogDiverged` for what no Penstock wrote."""
+    """The entry that a message is; `Unreadable` for what no Penstock wrote."""
+    _, time = message.timestamp()
     try:
         headers = dict(cast("list[tuple[str, bytes]]", message.headers() or ()))
         key = message.key() or b""
@@ -55,9 +58,10 @@ def entry_of(message: Message, position: Position) -> Entry:
             None if if_match is None else if_match.decode(),
             "ce_ifabsent" in headers,
         )
-    except (KeyError, ValueError, AttributeError) as error:
-        raise LogDiverged(f"The message at {position} is not Penstock's: {error!r}") from error
-    _, time = message.timestamp()
+    except (KeyError, ValueError, AttributeError, TypeError) as error:
+        raw = _pack((message.key(), message.value(), message.headers()))
+        nothing = Operation(int(Kind.DELETE), "", "", "", f"unreadable.{position}")
+        return Unreadable(position, time, nothing, raw, f"no entry of Penstock's: {error!r}")
     return Entry(position, time, operation)
 
 

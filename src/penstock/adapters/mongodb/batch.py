@@ -10,11 +10,12 @@ from bson.datetime_ms import DatetimeMS
 from penstock.adapters.mongodb import writes
 from penstock.adapters.mongodb.connection import Document, insert_or_replace, store_errors
 from penstock.adapters.mongodb.layout import Layout, side_id
-from penstock.adapters.mongodb.progress import move, outcome_document
+from penstock.adapters.mongodb.progress import letter_document, move, outcome_document
 from penstock.adapters.mongodb.states import mark_of, state_of, stored_mark
 from penstock.ports.store import Applied
+from penstock.records.letter import Letter
 from penstock.records.outcome import Outcome
-from penstock.records.position import Partition
+from penstock.records.position import Partition, Position
 from penstock.records.record import Mark, State
 
 _WITHOUT_DATA: Final = {"data": False}
@@ -67,6 +68,22 @@ class MongoBatch:
     async def replace(self, collection_id: str, states: Sequence[State]) -> list[str]:
         with store_errors():
             return await writes.replace(await self._layout.written(collection_id), states)
+
+    async def swap(self, collection_id: str, before: State | None, after: State) -> bool:
+        with store_errors():
+            records = await self._layout.written(collection_id)
+            if before is None:
+                return not await writes.insert(records, [after])
+            return await writes.swap(records, before, after)
+
+    async def put_aside(self, letters: Sequence[Letter]) -> None:
+        with store_errors():
+            documents = [letter_document(one) for one in letters]
+            await insert_or_replace(self._layout.letters, documents)
+
+    async def remove_letters(self, positions: Sequence[Position]) -> None:
+        with store_errors():
+            await self._layout.letters.delete_many({"_id": {"$in": list(positions)}})
 
     async def conclude(
         self, outcomes: Sequence[Outcome], applied: Mapping[Partition, Applied]

@@ -12,12 +12,13 @@ _ID: Final = re.compile(r"[0-9a-z]{1,64}")
 
 
 class Layout:
-    """The collections of a database: one with the records of each collection of ours, and three.
+    """The collections of a database: one with the records of each collection of ours, and four.
 
     Attributes:
         applied: the applied positions, by partition.
         outcomes: by position.
         spilled: marks that found no room in their records, by `side_id`.
+        letters: dead letters, by position.
     """
 
     def __init__(self, client: Client, database: str) -> None:
@@ -26,6 +27,7 @@ class Layout:
         self.applied: Collection = self._database["applied"]
         self.outcomes: Collection = self._database["outcomes"]
         self.spilled: Collection = self._database["spilled"]
+        self.letters: Collection = self._database["letters"]
         self._prepared = False
         self._written: set[str] = set()
 
@@ -53,11 +55,13 @@ class Layout:
         kept_s = CLIENT_RETENTION_MS // 1000
         await self.outcomes.create_index("time", expireAfterSeconds=kept_s)
         await self.spilled.create_index("until", expireAfterSeconds=0)
+        await self.letters.create_index(["collection_id", "record_id", "_id"])
         self._prepared = True
 
     async def remove(self, collection_id: str) -> None:
         self._written.discard(collection_id)
         await self.records(collection_id).drop()
+        await self.letters.delete_many({"collection_id": collection_id})
         await self.spilled.delete_many({"_id": beginning(f"{collection_id}/")})
 
 

@@ -1,4 +1,4 @@
-"""How positions and outcomes stand in MongoDB."""
+"""How positions, outcomes and dead letters stand in MongoDB."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from bson.datetime_ms import DatetimeMS
 
 from penstock.adapters.mongodb.connection import Collection, Document
 from penstock.ports.store import Applied
+from penstock.records.letter import Letter
 from penstock.records.outcome import Outcome
 from penstock.records.position import Position
 
@@ -24,6 +25,17 @@ def outcome_document(outcome: Outcome) -> Document:
 def outcome_of(document: Document) -> Outcome:
     fields = {**document, "position": document["_id"], "time": int(document["time"])}
     return msgspec.convert(fields, Outcome)
+
+
+def letter_document(letter: Letter) -> Document:
+    fields = letter._asdict()
+    return {"_id": fields.pop("position"), **fields, "time": DatetimeMS(letter.time)}
+
+
+def letter_of(document: Document) -> Letter:
+    fields = {**document, "position": document["_id"], "time": int(document["time"])}
+    del fields["_id"]
+    return Letter(**fields)
 
 
 def applied_of(document: Document) -> Applied:

@@ -1,8 +1,8 @@
 """How states stand in MongoDB.
 
 A collection has a physical one of its own: `{_id, fence, version, created_at, updated_at,
-expires_at?, gc_at?, ops, spilled?, parked?, tombstone?, data?}`, times as dates, so that any
-MongoDB tool can read and query it. A tombstone says so, to be known without its data.
+expires_at?, gc_at?, ops, spilled?, parked?, parked_to?, tombstone?, data?}`, times as dates, so
+that any MongoDB tool can read and query it. A tombstone says so, to be known without its data.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def document_of(state: State) -> Document:
         document["spilled"] = True
     if state.parked is not None:
         document["parked"] = state.parked
+        document["parked_to"] = state.parked_to
     if state.data is None:
         document["tombstone"] = True
     elif state.data is not msgspec.UNSET:
@@ -66,6 +67,7 @@ def state_of(document: Document) -> State:
         tuple([mark_of(one) for one in get("ops", ())]),
         get("spilled", False),
         get("parked"),
+        get("parked_to"),
     )
 
 

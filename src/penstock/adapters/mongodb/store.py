@@ -25,9 +25,10 @@ from penstock.adapters.mongodb.connection import (
     store_errors,
 )
 from penstock.adapters.mongodb.layout import Layout, side_id
-from penstock.adapters.mongodb.progress import applied_of, outcome_of
+from penstock.adapters.mongodb.progress import applied_of, letter_of, outcome_of
 from penstock.adapters.mongodb.states import mark_of, state_of
 from penstock.ports.store import Applied
+from penstock.records.letter import Letter
 from penstock.records.outcome import Outcome
 from penstock.records.position import Partition, Position, partition_of
 from penstock.records.record import Mark, State
@@ -95,6 +96,21 @@ class MongoStore:
         beside = side_id(collection_id, record_id, operation_id)
         found = await self._read(self._layout.spilled, {"_id": beside})
         return mark_of(found[0]["op"]) if found else None
+
+    async def letters(
+        self, collection_id: str | None, record_id: str | None, after: Position | None, limit: int
+    ) -> list[Letter]:
+        wanted: Document = {"_id": {"$gt": after or ""}}
+        if collection_id is not None:
+            wanted["collection_id"] = collection_id
+        if record_id is not None:
+            wanted["record_id"] = record_id
+        found = await self._read(self._layout.letters, wanted, sort=[("_id", 1)], limit=limit)
+        return [letter_of(one) for one in found]
+
+    async def letter(self, position: Position) -> Letter | None:
+        found = await self._read(self._layout.letters, {"_id": position})
+        return letter_of(found[0]) if found else None
 
     @asynccontextmanager
     async def batch(self) -> AsyncIterator[MongoBatch]:

@@ -23,6 +23,7 @@ _MOST_BYTES: Final = 1024 * 1024
 """Of JSON in a command, but for a single larger record: as BSON it may be six times as long, and a
 command of ours may have 16 MiB."""
 _AT_ONCE: Final = 4
+_KEPT: Final = {"data": "$data", "tombstone": "$tombstone"}
 
 _Write = Callable[[Collection, Sequence[State]], Awaitable[list[str]]]
 """Writes states, and returns the ids of those not written."""
@@ -44,6 +45,21 @@ async def replace(collection: Collection, states: Sequence[State]) -> list[str]:
         *await _in_parts(_replace, collection, _parts(whole)),
         *await _in_parts(_move, collection, _parts(moved)),
     ]
+
+
+async def swap(collection: Collection, before: State, after: State) -> bool:
+    """Write where fence and parking are as they were; returns whether it was."""
+    there = {
+        "_id": before.record_id,
+        "fence": before.fence,
+        # None is what has none.
+        "parked": before.parked,
+        "parked_to": before.parked_to,
+    }
+    document: Any = {"$literal": document_of(after)}
+    new = {"$mergeObjects": [document, _KEPT]} if after.data is msgspec.UNSET else document
+    result = await collection.update_one(there, [{"$replaceWith": new}])
+    return result.matched_count == 1
 
 
 def _parts(states: Sequence[State]) -> Iterator[Sequence[State]]:
@@ -97,8 +113,7 @@ async def _replace(collection: Collection, states: Sequence[State]) -> list[str]
 
 async def _move(collection: Collection, states: Sequence[State]) -> list[str]:
     """Write all but the data: it stays."""
-    kept = {"data": "$data", "tombstone": "$tombstone"}
-    if await _update(collection, states, {"$mergeObjects": ["$$new", kept]}) == len(states):
+    if await _update(collection, states, {"$mergeObjects": ["$$new", _KEPT]}) == len(states):
         return []
     stored = await _fences(collection, states)
     return [one.record_id for one in states if stored.get(one.record_id) != one.fence]
