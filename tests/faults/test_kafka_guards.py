@@ -9,11 +9,13 @@ import json
 import time
 import urllib.error
 import urllib.request
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -25,6 +27,7 @@ from tests.support.server import Server
 from tests.support.servers.kafka import Kafka
 from tests.support.servers.mongodb import MongoDB
 from tests.support.servers.node import Node
+from tests.support.terminal import Terminal
 
 from penstock.records.position import parse
 
@@ -56,6 +59,40 @@ def test_deleted_offsets_of_the_group_do_no_harm(platform: Platform, admin: Admi
     with load:
         load.go_on_for(200)
     load.check()
+
+
+def test_what_another_program_wrote_into_the_log_is_put_aside(
+    platform: Platform, kafka: Kafka
+) -> None:
+    platform.worker()
+    load = loaded(platform)
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
+    odd: list[dict[str, Any]] = [
+        {"key": b"k", "value": b"not ours", "headers": [("a", b"b")]},
+        {"key": b"\xff", "value": None, "headers": [("ce_type", b"penstock.put")]},
+        {"value": b"{}"},
+    ]
+    for number, message in enumerate(odd):
+        producer.produce(f"{platform.name}.g1", partition=number % PARTITIONS, **message)
+    assert producer.flush(SOON_S) == 0
+    with load:
+        load.go_on_for(100)
+    load.check()
+    type_ = Terminal(platform.api.data.parent, platform.api.url)
+    letters = type_("dead-letters", "list").lines
+    assert len(letters) == len(odd)
+    assert all("no entry of Penstock's" in one["reason"] for one in letters)
+    shown = [type_("dead-letters", "show", one["position"]).json for one in letters]
+    stood = [msgspec.msgpack.decode(b64decode(one["message"])) for one in shown]
+    assert sorted(map(repr, stood)) == sorted(
+        repr([one.get("key"), one["value"], _listed(one.get("headers"))]) for one in odd
+    )
+    assert type_("dead-letters", "drop", letters[0]["position"], "--yes").code == 0
+    assert len(type_("dead-letters", "list").lines) == len(odd) - 1
+
+
+def _listed(headers: list[tuple[str, bytes]] | None) -> list[list[Any]] | None:
+    return None if headers is None else [list(one) for one in headers]
 
 
 @pytest.mark.parametrize("sleeping", [False, True], ids=["running", "asleep"])

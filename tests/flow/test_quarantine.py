@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +274,7 @@ async def test_a_burst_stops_the_worker_and_puts_nothing_more_aside(
     for letter in await ask.letters():
         await ask.replay(letter["position"])
     for number in range(MOST + 1):
-        await eventually(lambda number=number: _holds(ask, number))
+        await eventually(partial(_holds, ask, number))
     await house.crash()
 
 

@@ -46,10 +46,10 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
+    def start(self, module: str = "penstock.cli") -> None:
         """Start it, and wait until it is ready."""
         environment = os.environ | self._settings
-        command = [sys.executable, "-m", "penstock.cli", self._role, "--port", self._port]
+        command = [sys.executable, "-m", module, self._role, "--port", self._port]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *command, "--data", str(self.data)],
