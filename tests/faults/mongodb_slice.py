@@ -120,10 +120,7 @@ async def apply(url: str, database: str, slice_: Slice) -> None:
     limits = Limits(record_bytes=1024, keep_ms=_KEEP_MS)
     try:
         burst = Burst(SystemClock())
-        with a_defect():
-            await Persist(store, Rulebook(catalog), limits, burst).slices(
-                [slice_], lambda _: "a-log"
-            )
+        await Persist(store, Rulebook(catalog), limits, burst).slices([slice_], lambda _: "a-log")
     finally:
         await store.close()
         await catalog.close()
@@ -137,7 +134,8 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     monitoring.register(Counting(told))
-    asyncio.run(apply(url, database, SLICES[which](collection_id)))
+    with a_defect():
+        asyncio.run(apply(url, database, SLICES[which](collection_id)))
 
 
 if __name__ == "__main__":

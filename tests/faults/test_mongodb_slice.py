@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from pymongo import AsyncMongoClient
 from tests.faults.mongodb_slice import CATALOG, SLICES, apply, first
+from tests.support.defect import a_defect
 from tests.support.servers.mongodb import MongoDB
 
 from penstock.adapters.embedded.entropy import SystemEntropy
@@ -76,7 +77,8 @@ class Results(NamedTuple):
 
 @pytest.fixture(scope="module", params=list(SLICES))
 def results(mongodb: MongoDB, request: pytest.FixtureRequest) -> Results:
-    return asyncio.run(everything(mongodb.url, request.param))
+    with a_defect():
+        return asyncio.run(everything(mongodb.url, request.param))
 
 
 async def everything(url: str, slice_: str) -> Results:

@@ -19,7 +19,7 @@ ETAG_SCHEMA: Final[dict[str, Any]] = {
     "anyOf": [{"const": "*"}, {"type": "string", "pattern": '^"[0-9a-f]{24}"$'}]
 }
 
-POSITION_SCHEMA: Final = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
+POSITION_SCHEMA: Final[dict[str, Any]] = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
 PATH: Final = {
     one.name: one
     for one in (
@@ -44,6 +44,7 @@ PAGE_SIZE: Final = Parameter(
 PAGE_TOKEN: Final = Parameter(
     "page_token", "query", TOKEN_SCHEMA, "The `next_page_token` of the page before."
 )
+LETTER_PAGE_TOKEN: Final = PAGE_TOKEN._replace(schema=POSITION_SCHEMA)
 OF_COLLECTION: Final = Parameter(
     "collection", "query", NAME_SCHEMA, "Only those of this collection."
 )

@@ -21,7 +21,7 @@ LETTER_ROUTES: Final = (
         tag="Dead letters",
         summary="List what could not be applied, and what waits behind it",
         description="By position. A record with dead letters stays as it was before the first.",
-        parameters=(p.OF_COLLECTION, p.PAGE_SIZE, p.PAGE_TOKEN),
+        parameters=(p.OF_COLLECTION, p.PAGE_SIZE, p.LETTER_PAGE_TOKEN),
         replies=(Reply(200, "A page.", DeadLetterPage),),
         problems=("invalid_page_token", "invalid_name", "collection_not_found", "forbidden"),
     ),

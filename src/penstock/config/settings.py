@@ -32,8 +32,8 @@ class Configuration(BaseSettings):
     log_url: SecretStr | None = Field(
         None,
         description="Kafka as the log: `kafka://host:port,…`, or `kafka+ssl://`, with "
-        "`user:password@` before the hosts and `?mechanism=…&ca=…` behind them. Without it, a "
-        "file of the data directory.",
+        "`user:password@` before the hosts and parameters behind them, see "
+        "[engines](engines.md#kafka). Without it, a file of the data directory.",
     )
     log_name: str = Field(
         "penstock",
