@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -28,9 +29,15 @@ class Kafka:
     Attributes:
         nodes: its processes.
         bootstrap: `host:port` of each broker, comma-separated.
+
+    Args:
+        settings: of each broker, beside our own; `more.<name>` adds to a list.
     """
 
-    def __init__(self, folder: Path, brokers: int = 1) -> None:
+    def __init__(
+        self, folder: Path, brokers: int = 1, settings: Mapping[str, Any] | None = None
+    ) -> None:
+        self._more = settings or {}
         self._classpath = fetch.kafka_classpath()
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -131,6 +138,10 @@ class Kafka:
             "message.max.bytes": 4 * 1024 * 1024,
             "log.retention.check.interval.ms": 1000,
             "log.segment.delete.delay.ms": 1000,
+            **self._more,
         }
+        for name in ("listeners", "listener.security.protocol.map"):
+            more = self._more.get(f"more.{name}")
+            settings[name] = f"{settings[name]},{more}" if more else settings[name]
         path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,9 +21,20 @@ class MongoDB:
 
     Attributes:
         nodes: its processes.
+
+    Args:
+        arguments: of each process, beside our own.
+        options: of our own clients.
     """
 
-    def __init__(self, folder: Path, members: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        members: int = 1,
+        arguments: Sequence[str] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._options = options or {}
         program = fetch.mongod()
         self._ports = free_ports(members)
         self.nodes: list[Node] = []
@@ -34,6 +46,7 @@ class MongoDB:
                 *("--dbpath", str(data), "--wiredTigerCacheSizeGB", "0.5", "--quiet"),
                 *("--setParameter", "diagnosticDataCollectionEnabled=false"),
                 *("--setParameter", "ttlMonitorSleepSecs=1"),
+                *arguments,
             ]
             self.nodes.append(Node(f"mongodb-{number}", command, folder))
 
@@ -82,6 +95,10 @@ class MongoDB:
         followers = [one for one in told if one.get("secondary")]
         return len(primaries) == 1 and len(followers) == len(told) - 1
 
+    def client(self, **options: Any) -> MongoClient[dict[str, Any]]:
+        """A plain client of the first member."""
+        return self._client(0, **options)
+
     def _answers(self, number: int) -> bool:
         return bool(self._hello(number))
 
@@ -92,7 +109,7 @@ class MongoDB:
         except (OperationFailure, PyMongoError):
             return {}
 
-    def _client(self, number: int) -> MongoClient[dict[str, Any]]:
+    def _client(self, number: int, **options: Any) -> MongoClient[dict[str, Any]]:
         return MongoClient(
             "127.0.0.1",
             self._ports[number],
@@ -100,4 +117,6 @@ class MongoDB:
             serverSelectionTimeoutMS=_ASK_MS,
             connectTimeoutMS=_ASK_MS,
             socketTimeoutMS=30 * _ASK_MS,
+            **self._options,
+            **options,
         )

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import KafkaError, NewTopic
 
@@ -20,6 +21,10 @@ Settings = Mapping[str, Any]
 """librdkafka's settings: where the cluster is, and how to be let in."""
 
 _ASK_S: Final = 10.0
+_LOOK_S: Final = 1.0
+_REFUSED: Final = frozenset(
+    (KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED)
+)
 _AGAIN_S: Final = 0.05
 _PASSING: Final = frozenset(
     (
@@ -78,15 +83,32 @@ class Cluster:
     """What is asked of a cluster now and then. Every method blocks, and raises `Unavailable`."""
 
     def __init__(self, settings: Settings) -> None:
-        self._admin = AdminClient(dict(settings))
+        self._refusal: KafkaError | None = None
+        watched: dict[str, Any] = {**settings, "error_cb": self._failed}
+        self._admin = AdminClient(watched)
 
     def names(self) -> Sequence[str]:
         """The names of all topics that we may see."""
-        return list(patiently(lambda: self._admin.list_topics(timeout=_ASK_S)).topics)
+        return list(patiently(self._metadata).topics)
 
     def brokers(self) -> int:
         """How many there are."""
-        return len(patiently(lambda: self._admin.list_topics(timeout=_ASK_S)).brokers)
+        return len(patiently(self._metadata).brokers)
+
+    def _metadata(self) -> ClusterMetadata:
+        try:
+            return self._admin.list_topics(timeout=_LOOK_S)
+        except KafkaException as error:
+            # That brokers refuse us is told beside, else all looks as if they were not there.
+            self._admin.poll(0)
+            if self._refusal is not None:
+                raise unavailable(self._refusal) from error
+            raise
+
+    def _failed(self, error: KafkaError) -> None:
+        # A client's certificate is refused after the handshake, as if the broker had hung up.
+        if error.code() in _REFUSED or "SSL" in error.str():
+            self._refusal = error
 
     def topics(self, names: Sequence[str]) -> list[Topic]:
         """Those of them that there are, in their order."""

@@ -37,9 +37,11 @@ _OPTIONS: Final[CodecOptions[Document]] = CodecOptions(
 _MAJORITY: Final = "majority"
 _FOR_THE_MOMENT: Final = frozenset({
     # MongoDB, src/mongo/base/error_codes.yml: networks, elections, shutdowns, interruptions, time
-    # limits, killed cursors, conflicting writes, write concerns, shards that move, full disks.
-    6, 7, 24, 43, 50, 64, 89, 91, 100, 107, 112, 134, 150, 175, 189, 202, 237, 262, 279, 314, 355,
-    365, 384, 402, 406, 407, 9001, 10058, 10107, 11600, 11601, 11602, 13388, 13435, 13436, 14031,
+    # limits, killed cursors, conflicting writes, write concerns, shards that move, full disks; and
+    # rights and passwords, which are the operator's to mend.
+    6, 7, 13, 18, 24, 43, 50, 64, 89, 91, 100, 107, 112, 134, 150, 175, 189, 202, 237, 262, 279,
+    314, 355, 365, 384, 402, 406, 407, 9001, 10058, 10107, 11600, 11601, 11602, 13388, 13435,
+    13436, 14031,
 })  # fmt: skip
 
 
