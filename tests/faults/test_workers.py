@@ -19,7 +19,7 @@ SESSION_S = 8
 """Longer than a member of the group may be silent, by either protocol."""
 
 
-@pytest.fixture(params=["classic", "consumer"])
+@pytest.fixture(params=["classic", pytest.param("consumer", marks=pytest.mark.long)])
 def platform(
     tmp_path: Path, kafka: Kafka, mongodb: MongoDB, redis: Redis, request: pytest.FixtureRequest
 ) -> Iterator[Platform]:

@@ -43,7 +43,7 @@ def settings_of(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     credentials, _, hosts = parts.netloc.rpartition("@")
     if parts.scheme not in _SCHEMES or not hosts or parts.path.strip("/"):
-        raise _wrong("it is kafka://host:port,… or kafka+ssl://…")
+        raise ConfigurationError("PENSTOCK_LOG_URL is kafka://host:port,… or kafka+ssl://…")
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
     settings = {"bootstrap.servers": hosts} | _taken(given, _TLS)
     is_encrypted = parts.scheme.endswith("ssl")
