@@ -7,7 +7,6 @@ database of its own there, as it has a data directory of its own.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +69,10 @@ class House:
 
     async def crash(self) -> None:
         """The worker ends at whatever it awaits, and memory is gone."""
-        if self._worker is not None:
+        while self._worker is not None and not self._worker.done():
+            # Again and again: a library may have taken the cancellation for its own.
             self._worker.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._worker
+            await asyncio.wait({self._worker}, timeout=1)
         await self._let_go()
 
     async def _let_go(self) -> None:

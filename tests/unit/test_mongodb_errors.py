@@ -44,6 +44,8 @@ def bulk(*errors: dict[str, Any], concern: bool = False) -> BulkWriteError:
         OperationFailure("interrupted at shutdown", 11600),
         OperationFailure("stepped down", 189),
         OperationFailure("no space left", 14031),
+        OperationFailure("not authorized", 13),
+        OperationFailure("authentication failed", 18),
         bulk(DUPLICATE, concern=True),
         bulk(DUPLICATE, {"index": 4, "code": 11602, "errmsg": "interrupted"}),
     ],
@@ -60,8 +62,6 @@ def test_what_passes_is_unavailable(error: PyMongoError) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        OperationFailure("not authorized", 13),
-        OperationFailure("authentication failed", 18),
         OperationFailure("document validation failed", 121),
         bulk({"index": 0, "code": 121, "errmsg": "document validation failed"}),
         bulk(DUPLICATE),

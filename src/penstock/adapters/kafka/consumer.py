@@ -123,9 +123,12 @@ class KafkaConsumer:
     def _take_in_hand(self, consumer: Consumer, limit: int, wait_s: float) -> None:
         """Take what is there, without waiting for it to be many."""
         try:
-            self._in_hand += consumer.consume(1, 0 if self._in_hand else wait_s)
+            # Not `+=`: that would take the list as it was before partitions were revoked meanwhile.
+            first = consumer.consume(1, 0 if self._in_hand else wait_s)
+            self._in_hand = [*self._in_hand, *first]
             if 0 < len(self._in_hand) < limit:
-                self._in_hand += consumer.consume(limit - len(self._in_hand), 0)
+                more = consumer.consume(limit - len(self._in_hand), 0)
+                self._in_hand = [*self._in_hand, *more]
         except KafkaException as error:
             raise unavailable(error) from error
 
