@@ -28,6 +28,7 @@ from penstock.telemetry.logs import logger
 _ROUND_S: Final = 0.1
 _PROBE_S: Final = 1.0
 _FLUSH_S: Final = 10.0
+_KEPT_TIMES: Final = 10
 _NOT_WRITTEN: Final = frozenset(
     (
         KafkaError.RECORD_LIST_TOO_LARGE,
@@ -75,10 +76,13 @@ class Appender:
 
     Args:
         settings: of the cluster.
-        timeout_ms: after which librdkafka gives a message up.
+        timeout_ms: after which an append is answered, its outcome unknown. Its messages stay in
+            librdkafka's hands for longer: one that is given up leaves later ones of its partition
+            before it, should it be sent again.
     """
 
     def __init__(self, settings: Settings, timeout_ms: int) -> None:
+        self._timeout_s = timeout_ms / 1000
         self._producer = Producer(
             {
                 **settings,
@@ -86,7 +90,7 @@ class Appender:
                 "enable.idempotence": True,
                 "linger.ms": 2,
                 "compression.type": "lz4",
-                "message.timeout.ms": timeout_ms,
+                "message.timeout.ms": _KEPT_TIMES * timeout_ms,
                 "message.max.bytes": MESSAGE_BYTES,
                 "queue.buffering.max.messages": 200_000,
                 "error_cb": self._failed,
@@ -125,7 +129,8 @@ class Appender:
                 self._answer(waiting, index, unavailable(error))
         if not waiting.left:
             return waiting.answers
-        return await waiting.future
+        await asyncio.wait({waiting.future}, timeout=self._timeout_s)
+        return list(waiting.answers)
 
     def close(self) -> None:
         """Wait for what is under way, and end. Blocks."""
