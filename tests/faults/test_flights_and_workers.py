@@ -28,10 +28,7 @@ PAGE = 100
 
 @pytest.fixture
 def platform(tmp_path: Path, kafka: Kafka, mongodb: MongoDB, redis: Redis) -> Iterator[Platform]:
-    # An append whose outcome is not known in time is repeated, behind later lines of its bulk: see
-    # "In order" in docs/guarantees.md. That is not what is looked for here.
-    patient = {"PENSTOCK_DEADLINE_MS": "5000"}
-    with running(tmp_path, kafka, mongodb, redis, **patient) as platform:
+    with running(tmp_path, kafka, mongodb, redis) as platform:
         platform.worker()
         platform.worker()
         yield platform

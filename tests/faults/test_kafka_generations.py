@@ -157,7 +157,7 @@ async def test_a_process_that_has_not_heard_of_it_cannot_append_to_a_sealed_gene
     """The smallest entry there is, to every partition, by a producer that knows the old topic."""
     generations = Generations(Cluster(settings_of(kafka.url)), name)
     generations.open(2, DAY_MS)
-    appender, stale = Appender(settings_of(kafka.url), 5_000), generations.current
+    appender, stale = Appender(settings_of(kafka.url), 5_000, SystemClock()), generations.current
     async with opened(kafka, name) as log:
         await grow(kafka, name, 3)
         ends = await log.bounds()

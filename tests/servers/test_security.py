@@ -206,8 +206,6 @@ async def test_mongodb_by_password_and_by_certificate(
     await stored_and_read(f"mongodb://{database}&{tls}&{key}&{x509}")
 
 
-# The driver leaves a socket to the garbage collector where a handshake fails.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_mongodb_refuses_who_it_does_not_know(
     database: str, authority: Authority, stranger: Authority
 ) -> None:

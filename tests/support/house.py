@@ -7,6 +7,7 @@ database of its own there, as it has a data directory of its own.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from penstock.access.principal import Principal
 from penstock.config import Configuration
 from penstock.ingest import Write
 from penstock.ports.clock import Clock
+from penstock.ports.log import Log
 from penstock.records.collection import Settings, Target
 from penstock.records.operation import Kind
 from penstock.wiring import Engines, Parts, close, open_engines, parts, work
@@ -34,6 +36,8 @@ class House:
             data=data, admin_key=KEY, log_name=name, store_name=name, **settings
         )
         self._clock = clock
+        self.between: Callable[[Log], Log] = lambda log: log
+        """Put between the house and its log, to make it fail."""
         self.engines: Engines
         self.parts: Parts
         self._stop = asyncio.Event()
@@ -44,7 +48,8 @@ class House:
         return self.parts.access
 
     async def start(self, *, worker: bool = True) -> None:
-        self.engines = open_engines(self.configuration, clock=self._clock)
+        engines = open_engines(self.configuration, clock=self._clock)
+        self.engines = engines._replace(log=self.between(engines.log))
         self.parts = parts(self.configuration, self.engines)
         await self.parts.backlog.start()
         if worker:

@@ -209,13 +209,3 @@ def test_a_batch_ends_at_so_many_lines_or_four_mebibytes() -> None:
     assert cut_up([mebibyte] * 5, 100) == [[0, 1, 2, 3], [4]]
     assert cut_up([5 * mebibyte, 1, 5 * mebibyte], 100) == [[0], [1], [2]]
     assert cut_up([], 10) == []
-
-
-def test_a_line_that_may_be_taken_later_makes_the_batch_come_again(
-    serving: Callable[..., Peer],
-) -> None:
-    later = b'{"index":1,"problem":%b}\n' % problem(503, "log_unavailable", retryable=True)
-    peer = serving(answer(200, RESULT % 0 + later + done(1, 1)), GOOD)
-    sent = sender(peer, Pauses()).send(LINES, "k")
-    assert (sent.accepted, sent.refused) == (2, [])
-    assert [key for key, _ in peer.asked] == ["k", "k"]

@@ -76,6 +76,8 @@ class Bulk:
         self._answered = 0
         self._accepted = 0
         self._last: dict[str, Position] = {}
+        self._under_way: dict[asyncio.Task[Sequence[Appended]], set[str]] = {}
+        self._trouble: PenstockError | None = None
 
     async def run(
         self, lines: AsyncIterator[Sequence[bytes | PenstockError]]
@@ -87,7 +89,9 @@ class Bulk:
 
         A group is durable when its results come out; the next ones are read meanwhile. What `lines`
         raises comes out after the results of all earlier lines; so does `Unavailable`
-        (`backlog_full`).
+        (`backlog_full`), and whatever the log did not take a line for: none that was read later
+        is written then. So a record never has a line without the earlier ones, and the bulk can be
+        repeated.
         """
         groups: asyncio.Queue[_Group | None] = asyncio.Queue(_AHEAD)
         reading = asyncio.create_task(self._take(lines, groups))
@@ -98,6 +102,8 @@ class Bulk:
                 self._answered += len(group.results)
                 yield group.results
             await reading
+            if self._trouble is not None:
+                raise self._trouble
         finally:
             reading.cancel()
             while not groups.empty():
@@ -128,12 +134,30 @@ class Bulk:
                 await self._backlog.below(self._pace.lag_s)
                 group = self._read(arrived)
                 if group.operations:
-                    deadline = self._clock.monotonic() + self._pace.append_s
-                    appending = self._log.append(group.operations, deadline)
-                    group.appending = asyncio.ensure_future(appending)
+                    await self._follow(group)
                 await groups.put(group)
         finally:
             await groups.put(None)
+
+    async def _follow(self, group: _Group) -> None:
+        """Hand over to the log, behind those under way that have a record in common."""
+        ids = {one.record_id for one in group.operations}
+        earlier = [task for task, others in self._under_way.items() if not ids.isdisjoint(others)]
+        if earlier:
+            await asyncio.wait(earlier)
+        if self._trouble is not None:
+            raise self._trouble
+        group.appending = asyncio.create_task(self._append(group.operations))
+        self._under_way[group.appending] = ids
+        group.appending.add_done_callback(self._under_way.pop)
+
+    async def _append(self, operations: Sequence[Operation]) -> Sequence[Appended]:
+        deadline = self._clock.monotonic() + self._pace.append_s
+        answers = await self._log.append(operations, deadline)
+        if self._trouble is None:
+            troubles = (one for one in answers if isinstance(one, PenstockError))
+            self._trouble = next(troubles, None)
+        return answers
 
     def _read(self, lines: Sequence[bytes | PenstockError]) -> _Group:
         group = _Group()
@@ -187,4 +211,4 @@ class _Group:
         self.results: list[Result] = []
         self.operations: list[Operation] = []
         self.places: list[int] = []
-        self.appending: asyncio.Future[list[Appended]] | None = None
+        self.appending: asyncio.Task[Sequence[Appended]] | None = None

@@ -40,6 +40,8 @@ class Log(Protocol):
     - Entries of one key are in one partition. If an append was answered before another of the same
       key was called, its position is lower. Positions of a partition only rise, never restart and
       are never given twice, whatever is removed.
+    - Of the operations of one append and one record, none is in the log without those before it:
+      one that may be missing (`Unavailable`, `OutcomeUnknown`) is followed by no later one.
     - An operation that was refused (`Unavailable`, but `OutcomeUnknown`) is not in the log and
       never will be. `OutcomeUnknown` says neither.
     - Nothing is appended after its deadline.

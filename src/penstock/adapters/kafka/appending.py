@@ -38,7 +38,7 @@ class Appending:
     ) -> None:
         self._generations = generations
         self._clock = clock
-        self._appender = Appender(settings, timeout_ms)
+        self._appender = Appender(settings, timeout_ms, clock)
         self._generation = generations.current
         self._refusal: str | None = None
         self._waiting: dict[asyncio.Future[None], asyncio.AbstractEventLoop] = {}

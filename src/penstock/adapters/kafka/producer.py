@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import zlib
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -20,6 +21,7 @@ from penstock.adapters.kafka.cluster import Settings, unavailable
 from penstock.adapters.kafka.generations import MESSAGE_BYTES, Generation
 from penstock.adapters.kafka.message import headers_of
 from penstock.errors import OutcomeUnknown, Unavailable
+from penstock.ports.clock import Clock
 from penstock.ports.log import Appended
 from penstock.records.operation import Operation
 from penstock.records.position import Partition, position
@@ -28,7 +30,9 @@ from penstock.telemetry.logs import logger
 _ROUND_S: Final = 0.1
 _PROBE_S: Final = 1.0
 _FLUSH_S: Final = 10.0
+_PURGES: Final = 10
 _KEPT_TIMES: Final = 10
+_FOR_EVER: Final = 0
 _NOT_WRITTEN: Final = frozenset(
     (
         KafkaError.RECORD_LIST_TOO_LARGE,
@@ -56,16 +60,28 @@ class Sealed(Unavailable):
 
 
 class _Waiting:
-    """An append under way: its answers so far, and whom to tell."""
+    """An append under way: its answers so far, and whom to tell.
 
-    __slots__ = ("answers", "future", "generation", "left", "loop")
+    Attributes:
+        began: monotonic seconds.
+        handed: messages that librdkafka has taken; written by the caller's thread alone.
+        reported: of these, by the thread of the reports alone.
+    """
 
-    def __init__(self, generation: int, count: int) -> None:
+    __slots__ = ("answers", "began", "future", "generation", "handed", "loop", "reported")
+
+    def __init__(self, generation: int, count: int, began: float) -> None:
+        self.began = began
         self.generation = generation
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[list[Appended]] = self.loop.create_future()
         self.answers: list[Appended] = [_UNANSWERED] * count
-        self.left = count
+        self.handed = count
+        self.reported = 0
+
+    @property
+    def is_answered(self) -> bool:
+        return self.reported == self.handed
 
 
 _UNANSWERED: Final = OutcomeUnknown("no delivery report came")
@@ -74,14 +90,19 @@ _UNANSWERED: Final = OutcomeUnknown("no delivery report came")
 class Appender:
     """Appends to any generation.
 
+    Of what it was given for a partition, what gets there has no gap: librdkafka, which would let go
+    of each message by itself when its time is over and send the later ones, is told to keep all for
+    ever. What is kept for too long is given up here, together with all that came after it.
+
     Args:
         settings: of the cluster.
-        timeout_ms: after which an append is answered, its outcome unknown. Its messages stay in
-            librdkafka's hands for longer: one that is given up leaves later ones of its partition
-            before it, should it be sent again.
+        timeout_ms: after which an append is answered, its outcome unknown. Its messages are given
+            up after ten times that, longer than it takes a cluster to find a new leader.
+        clock: for that.
     """
 
-    def __init__(self, settings: Settings, timeout_ms: int) -> None:
+    def __init__(self, settings: Settings, timeout_ms: int, clock: Clock) -> None:
+        self._clock = clock
         self._timeout_s = timeout_ms / 1000
         self._producer = Producer(
             {
@@ -90,12 +111,15 @@ class Appender:
                 "enable.idempotence": True,
                 "linger.ms": 2,
                 "compression.type": "lz4",
-                "message.timeout.ms": _KEPT_TIMES * timeout_ms,
+                "message.timeout.ms": _FOR_EVER,
                 "message.max.bytes": MESSAGE_BYTES,
                 "queue.buffering.max.messages": 200_000,
                 "error_cb": self._failed,
             }
         )
+        self._kept_s = _KEPT_TIMES * self._timeout_s
+        self._under_way: deque[_Waiting] = deque()
+        self._turn = threading.Lock()
         self._done: list[_Waiting] = []
         self._highest: dict[Partition, int] = {}
         self._down: str | None = None
@@ -111,7 +135,18 @@ class Appender:
         reason = self._fallen or self._down
         if reason is not None:
             return [unavailable(reason)] * len(operations)
-        waiting = _Waiting(generation.number, len(operations))
+        waiting = _Waiting(generation.number, len(operations), self._clock.monotonic())
+        with self._turn:
+            self._produce(operations, generation, waiting)
+            self._under_way.append(waiting)
+        if waiting.is_answered:
+            return waiting.answers
+        await asyncio.wait({waiting.future}, timeout=self._timeout_s)
+        return list(waiting.answers)
+
+    def _produce(
+        self, operations: Sequence[Operation], generation: Generation, waiting: _Waiting
+    ) -> None:
         produce, delivered = self._producer.produce, self._delivered
         topic, partitions = generation.topic.name, generation.topic.partitions
         for index, operation in enumerate(operations):
@@ -126,11 +161,9 @@ class Appender:
                     headers=headers_of(operation),
                 )
             except (BufferError, KafkaException) as error:
-                self._answer(waiting, index, unavailable(error))
-        if not waiting.left:
-            return waiting.answers
-        await asyncio.wait({waiting.future}, timeout=self._timeout_s)
-        return list(waiting.answers)
+                waiting.answers[index:] = [unavailable(error)] * (len(operations) - index)
+                waiting.handed = index
+                return
 
     def close(self) -> None:
         """Wait for what is under way, and end. Blocks."""
@@ -145,6 +178,7 @@ class Appender:
         while not self._stop.is_set():
             self._producer.poll(_ROUND_S)
             self._tell()
+            self._give_up()
             if self._down is not None:
                 self._probe()
 
@@ -152,14 +186,15 @@ class Appender:
         self, waiting: _Waiting, index: int, error: KafkaError | None, message: Message
     ) -> None:
         if error is None:
-            self._answer(waiting, index, self._place(waiting.generation, message))
+            waiting.answers[index] = self._place(waiting.generation, message)
         elif error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            self._answer(waiting, index, Sealed())
+            waiting.answers[index] = Sealed()
         elif error.code() in _NOT_WRITTEN:
-            self._answer(waiting, index, unavailable(error))
+            waiting.answers[index] = unavailable(error)
         else:
-            self._answer(waiting, index, OutcomeUnknown(str(error)))
-        if not waiting.left:
+            waiting.answers[index] = OutcomeUnknown(str(error))
+        waiting.reported += 1
+        if waiting.is_answered:
             self._done.append(waiting)
 
     def _place(self, generation: int, message: Message) -> Appended:
@@ -179,9 +214,25 @@ class Appender:
         self._highest[partition] = offset
         return position(generation, number, offset)
 
-    def _answer(self, waiting: _Waiting, index: int, answer: Appended) -> None:
-        waiting.answers[index] = answer
-        waiting.left -= 1
+    def _give_up(self) -> None:
+        """Let go of everything, where the oldest append has been under way for too long."""
+        under_way = self._under_way
+        while under_way and under_way[0].is_answered:
+            under_way.popleft()
+        if under_way and self._clock.monotonic() - under_way[0].began > self._kept_s:
+            _log.warning("appends_given_up", count=len(under_way))
+            with self._turn:
+                self._empty()
+
+    def _empty(self) -> None:
+        """Have librdkafka drop all that it holds, and wait until it has reported all of it.
+
+        `purge` alone does not wait: the driver (2.16) takes its `blocking` the wrong way round.
+        """
+        for _ in range(_PURGES):
+            self._producer.purge()
+            if not self._producer.flush(_ROUND_S):
+                return
 
     def _tell(self) -> None:
         done, self._done = self._done, []

@@ -116,10 +116,6 @@ def _read(answer: httpx.Response, lines: list[Line]) -> Sent:
     except msgspec.DecodeError:
         raise _unfinished(last) from None
     refused = [_decode_refused(one) for one in results if b'"problem":' in one]
-    for one in refused:
-        if one.problem.retryable:
-            # Not the line is bad, but the moment; what went in is not written twice.
-            raise Refusal(one.problem)
     receipt = done.receipt or None
     return Sent(done.accepted, [Refused(lines[one.index], one.problem) for one in refused], receipt)
 
