@@ -37,6 +37,7 @@ from penstock.adapters.mongodb.store import MongoStore
 from penstock.apply.aside import Burst
 from penstock.apply.fold import Limits, fold_new
 from penstock.apply.housekeeping import Housekeeping
+from penstock.apply.indexing import Indexing
 from penstock.apply.persist import Persist
 from penstock.apply.refresh import Refresh
 from penstock.apply.rulebook import Rulebook
@@ -134,6 +135,7 @@ class Bench:
             Persist(store, self._rulebook, LIMITS, Burst(self._clock)),
             Refresh(cache, self._rulebook, self._clock),
             Housekeeping(log, store, self._catalog, self._clock, DAY_MS),
+            Indexing(store, self._catalog, self._clock),
             BATCH,
         )
         stop = asyncio.Event()

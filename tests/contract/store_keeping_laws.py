@@ -11,6 +11,7 @@ from tests.contract.stores import (
     at,
     conclude,
     insert,
+    listed,
     mark,
     new_collection,
     reached,
@@ -33,7 +34,7 @@ async def paged(store: Store, collection: str, size: int, now: int = 0) -> list[
     """The ids of all pages of this size."""
     ids: list[str] = []
     after: str | None = None
-    while page := await store.page(collection, after, size, now):
+    while page := await listed(store, collection, after, size, now):
         assert len(page) <= size
         after = page[-1].record_id
         ids += [one.record_id for one in page]
@@ -59,10 +60,10 @@ class StoreKeepingLaws:
         store, collection = await stores.fresh(), new_collection()
         states = [state(one, 1, b'"%b"' % one.encode()) for one in "bdf"]
         await insert(store, collection, states)
-        assert await store.page(collection, "a", 10, 0) == states
-        assert await store.page(collection, "b", 10, 0) == states[1:]
-        assert await store.page(collection, "c", 1, 0) == states[1:2]
-        assert await store.page(collection, "f", 10, 0) == []
+        assert await listed(store, collection, "a", 10, 0) == states
+        assert await listed(store, collection, "b", 10, 0) == states[1:]
+        assert await listed(store, collection, "c", 1, 0) == states[1:2]
+        assert await listed(store, collection, "f", 10, 0) == []
 
     async def test_a_page_is_full_though_some_do_not_exist(self, stores: Stores) -> None:
         store, collection = await stores.fresh(), new_collection()
@@ -74,7 +75,7 @@ class StoreKeepingLaws:
         ]
         seen = [state("e", 1, expires_at=501), state("f", 1), state("g", 1)]
         await insert(store, collection, hidden + seen)
-        assert await store.page(collection, None, 2, 500) == seen[:2]
+        assert await listed(store, collection, None, 2, 500) == seen[:2]
         assert await paged(store, collection, 2, 500) == ["e", "f", "g"]
         assert await paged(store, collection, 2, 499) == ["b", "e", "f", "g"]
 
@@ -144,7 +145,7 @@ class StoreKeepingLaws:
                 await batch.conclude([], {Partition(1, 0): reached(offset)})
             assert await other.applied() == {Partition(1, 0): reached(offset)}
             assert await read(other, collection, "r") == state("r", offset)
-            assert await other.page(collection, None, 10, 0) == [state("r", offset)]
+            assert await listed(other, collection, None, 10, 0) == [state("r", offset)]
 
     async def test_a_batch_that_fails_moves_no_position_and_may_be_repeated(
         self, stores: Stores
@@ -245,7 +246,7 @@ class StoreKeepingLaws:
         for _ in range(2):
             await store.remove(gone)
             assert await read(store, gone, "r") is None
-            assert await store.page(gone, None, 10, 0) == []
+            assert await listed(store, gone, None, 10, 0) == []
             assert await store.mark(gone, "r", "k1") is None
             async with store.batch() as batch:
                 assert await batch.spilled(gone, [("r", "k1")]) == {}

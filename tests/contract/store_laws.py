@@ -11,6 +11,7 @@ from tests.contract.stores import (
     as_read,
     at,
     insert,
+    listed,
     load,
     mark,
     new_collection,
@@ -75,7 +76,7 @@ class StoreLaws:
         ids = [one.record_id for one in states]
         found = await store.get(collection, ids)
         assert [found[one].data for one in ids] == [one.data for one in states]
-        page = await store.page(collection, None, 100, 0)
+        page = await listed(store, collection, None, 100, 0)
         assert {one.record_id: one.data for one in page} == {
             one.record_id: one.data for one in states
         }
@@ -113,7 +114,7 @@ class StoreLaws:
     async def test_what_is_not_there_is_not_found(self, stores: Stores) -> None:
         store, collection = await stores.fresh(), new_collection()
         assert await store.get(collection, ["a"]) == {}
-        assert await store.page(collection, None, 10, 0) == []
+        assert await listed(store, collection, None, 10, 0) == []
         assert await store.mark(collection, "a", "p1") is None
         assert await store.outcome(at(1)) is None
         assert await store.applied() == {}
@@ -141,7 +142,7 @@ class StoreLaws:
         await replace(store, other, [state("s", 3)])
         assert await read(store, one, "r") == state("r", 1, b'"one"')
         assert await read(store, other, "r") == state("r", 2, b'"other"')
-        assert [found.record_id for found in await store.page(one, None, 10, 0)] == ["r"]
+        assert [found.record_id for found in await listed(store, one, None, 10, 0)] == ["r"]
 
     # Conditions.
 

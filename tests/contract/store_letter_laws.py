@@ -8,6 +8,7 @@ from tests.contract.stores import (
     Stores,
     at,
     insert,
+    listed,
     load,
     mark,
     new_collection,
@@ -129,7 +130,7 @@ class StoreLetterLaws:
         assert await swap(store, collection, None, stub)
         assert not await swap(store, collection, None, stub)
         assert await read(store, collection, "a") == stub
-        assert await store.page(collection, None, 10, 0) == []
+        assert await listed(store, collection, None, 10, 0) == []
 
     @pytest.mark.parametrize("data", [b'{"n":1}', None])
     async def test_a_swap_without_data_leaves_the_data(

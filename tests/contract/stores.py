@@ -9,9 +9,11 @@ from uuid import uuid4
 import msgspec
 
 from penstock.ports.store import Applied, Store
+from penstock.records.index import End, Range
 from penstock.records.outcome import Outcome
 from penstock.records.position import Position, partition_of, position
 from penstock.records.record import Mark, State
+from penstock.records.scan import Scan
 
 
 class Stores(Protocol):
@@ -88,6 +90,14 @@ async def load(
 ) -> dict[str, State]:
     async with store.batch() as batch:
         return await batch.load(collection, record_ids, with_data)
+
+
+async def listed(
+    store: Store, collection: str, after: str | None, limit: int, now: int
+) -> list[State]:
+    """Records by id, after one."""
+    low = End() if after is None else End((after,), is_open=True)
+    return await store.scan(collection, Scan(ranges=(Range(low),)), limit, now, 10)
 
 
 async def read(store: Store, collection: str, record_id: str) -> State | None:

@@ -16,6 +16,7 @@ from tests.contract.log_laws import LogLaws
 from tests.contract.store_keeping_laws import StoreKeepingLaws
 from tests.contract.store_laws import StoreLaws
 from tests.contract.store_letter_laws import StoreLetterLaws
+from tests.contract.store_search_laws import StoreSearchLaws
 from tests.contract.stores import at, new_collection, reached, read, state
 from tests.support.clock import HandClock
 from tests.support.entropy import SeededEntropy
@@ -97,12 +98,12 @@ class EmbeddedStores:
             await store.close()
 
     def _opened(self, path: Path) -> Store:
-        store = EmbeddedStore(path)
+        store = EmbeddedStore(path, SystemClock())
         self._open[store] = path
         return store
 
 
-class TestEmbeddedStore(StoreLaws, StoreKeepingLaws, StoreLetterLaws):
+class TestEmbeddedStore(StoreLaws, StoreKeepingLaws, StoreLetterLaws, StoreSearchLaws):
     @pytest.fixture
     async def stores(self, tmp_path: Path) -> AsyncIterator[EmbeddedStores]:
         opener = EmbeddedStores(tmp_path)

@@ -17,6 +17,7 @@ from tests.contract.catalog_laws import DAILY, PLAIN, CatalogLaws
 from tests.contract.store_keeping_laws import StoreKeepingLaws
 from tests.contract.store_laws import ODD_DATA, StoreLaws, nested
 from tests.contract.store_letter_laws import StoreLetterLaws
+from tests.contract.store_search_laws import StoreSearchLaws
 from tests.contract.stores import at, insert, new_collection, read, replace, state
 from tests.support.servers.mongodb import MongoDB
 
@@ -96,7 +97,7 @@ class MongoStores:
         return due
 
 
-class TestMongoStore(StoreLaws, StoreKeepingLaws, StoreLetterLaws):
+class TestMongoStore(StoreLaws, StoreKeepingLaws, StoreLetterLaws, StoreSearchLaws):
     @pytest.fixture
     async def stores(self, mongodb: MongoDB) -> AsyncIterator[MongoStores]:
         opener = MongoStores(mongodb.url)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.contract.stores import at, insert, new_collection, reached, read, replace, state
+from tests.contract.stores import at, insert, listed, new_collection, reached, read, replace, state
 from tests.support.disk import Disk, broken, failing_disk, full
 from tests.support.entropy import SeededEntropy
 
 from penstock.adapters.embedded.catalog import EmbeddedCatalog
+from penstock.adapters.embedded.clock import SystemClock
 from penstock.adapters.embedded.rows import PARTITION
 from penstock.adapters.embedded.store import EmbeddedStore
 from penstock.errors import Unavailable
@@ -29,7 +30,7 @@ def disk() -> Iterator[Disk]:
 async def test_a_slice_that_cannot_be_written_leaves_nothing_and_may_be_repeated(
     tmp_path: Path, disk: Disk, trouble: Callable[[], None]
 ) -> None:
-    store, collection = EmbeddedStore(tmp_path / "store.db"), new_collection()
+    store, collection = EmbeddedStore(tmp_path / "store.db", SystemClock()), new_collection()
 
     async def apply(offset: int) -> None:
         async with store.batch() as batch:
@@ -53,7 +54,7 @@ async def test_a_slice_that_cannot_be_written_leaves_nothing_and_may_be_repeated
 
 
 async def test_what_cannot_be_removed_or_swept_is_still_there(tmp_path: Path, disk: Disk) -> None:
-    store, collection = EmbeddedStore(tmp_path / "store.db"), new_collection()
+    store, collection = EmbeddedStore(tmp_path / "store.db", SystemClock()), new_collection()
     await insert(store, collection, [state("r", 1, gc_at=5)])
     disk.before_write = full
     with pytest.raises(Unavailable):
@@ -64,7 +65,7 @@ async def test_what_cannot_be_removed_or_swept_is_still_there(tmp_path: Path, di
     assert await read(store, collection, "r") == state("r", 1, gc_at=5)
     assert await store.sweep(10, 10) == 1
     await store.remove(collection)
-    assert await store.page(collection, None, 10, 0) == []
+    assert await listed(store, collection, None, 10, 0) == []
     await store.close()
 
 
@@ -72,7 +73,7 @@ async def test_a_store_that_could_not_be_synchronised_is_not_settled(
     tmp_path: Path, disk: Disk
 ) -> None:
     """Else the log would be trimmed of what the machine may still lose."""
-    store, collection = EmbeddedStore(tmp_path / "store.db"), new_collection()
+    store, collection = EmbeddedStore(tmp_path / "store.db", SystemClock()), new_collection()
     await insert(store, collection, [state("r", 1)])
     disk.before_sync = broken
     with pytest.raises(Unavailable):
@@ -84,7 +85,7 @@ async def test_a_store_that_could_not_be_synchronised_is_not_settled(
 
 async def test_a_store_with_a_reader_in_the_way_is_not_settled(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    store, collection = EmbeddedStore(path), new_collection()
+    store, collection = EmbeddedStore(path, SystemClock()), new_collection()
     store._writer.set_busy_timeout(1)
     await insert(store, collection, [state("r", 1)])
     reader = apsw.Connection(str(path))

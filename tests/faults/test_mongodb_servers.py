@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from tests.contract.stores import at, conclude, insert, new_collection, reached, read, state
+from tests.contract.stores import at, conclude, insert, listed, new_collection, reached, read, state
 from tests.support.servers.mongodb import MongoDB
 from tests.support.servers.node import free_ports
 
@@ -78,7 +78,7 @@ async def all_refused(store: Store, collection: str) -> None:
     await refused(
         store.applied(),
         read(store, collection, "r"),
-        store.page(collection, None, 10, 0),
+        listed(store, collection, None, 10, 0),
         store.outcome(at(1)),
         store.mark(collection, "r", "p1"),
         insert(store, collection, [state("r", 1)]),
@@ -141,7 +141,7 @@ async def test_the_death_of_the_primary_loses_nothing_and_is_over_in_seconds(
         last = await writing
         assert await comparing > 2 * RECORDS
         assert await reader.applied() == {PARTITION: reached(last)}
-        everything = await reader.page(collection, None, 10 * last, 0)
+        everything = await listed(reader, collection, None, 10 * last, 0)
         assert {one.record_id: one for one in everything} == {
             **{f"once{offset}": state(f"once{offset}", offset) for offset in range(last + 1)},
             **{f"r{offset % RECORDS}": rewritten(offset) for offset in range(last + 1)},

@@ -21,7 +21,7 @@ from tests.support.house import House
 
 from penstock.errors import NotFound, PenstockError
 from penstock.ingest import Accepted, Write
-from penstock.query import Settled
+from penstock.query import Search, Settled
 from penstock.records.operation import Kind
 from penstock.records.outcome import Result
 from penstock.records.receipt import Receipt
@@ -136,10 +136,12 @@ class PenstockMachine(RuleBasedStateMachine):
     def the_list_is_the_model(self) -> None:
         if not hasattr(self, "target"):
             return
-        page = self.run(
-            self.house.parts.query.page(self.target, 100, None, self._all(), self.house.deadline())
+        aged = self.run(
+            self.house.parts.query.page(
+                self.target, Search(), self._all(), fresh=True, deadline=self.house.deadline()
+            )
         )
-        found = {one["id"]: one["data"] for one in map(json.loads, page.records)}
+        found = {one["id"]: one["data"] for one in map(json.loads, aged.page.records)}
         assert found == {k: v.data for k, v in self.model.items() if v.data is not None}
 
     def write(

@@ -85,7 +85,7 @@ class Scene:
 
     def __init__(self, folder: Path) -> None:
         clock, entropy = SystemClock(), SystemEntropy()
-        self.store = EmbeddedStore(folder / "store.db")
+        self.store = EmbeddedStore(folder / "store.db", SystemClock())
         self.catalog = EmbeddedCatalog(folder / "catalog.db", entropy)
         rulebook = Rulebook(self.catalog)
         refresh = Refresh(MemoryCache(1 << 20, clock, entropy), rulebook, clock)

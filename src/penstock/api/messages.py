@@ -6,12 +6,14 @@ the cache hold; `Record` only describes it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NewType
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from penstock.records.collection import CachePolicy, Collection, TimeToLive
+from penstock.records.index import IndexSettings, IndexState, index_of
 from penstock.records.record import timestamp
 
 RecordData = NewType("RecordData", dict[str, Any])
@@ -78,11 +80,82 @@ class GotRecords(msgspec.Struct, frozen=True):
     missing: list[str]
 
 
+class CountView(msgspec.Struct, frozen=True):
+    """How many records; an estimate counts tombstones too, and what is at least so many more."""
+
+    value: int
+    kind: Literal["exact", "estimated", "at_least"]
+
+
 class RecordPage(msgspec.Struct, frozen=True):
-    """One page, by id. Without `next_page_token`, it is the last."""
+    """One page. Without `next_page_token`, it is the last."""
 
     records: list[Record]
     next_page_token: str | UnsetType = UNSET
+    previous_page_token: str | UnsetType = UNSET
+    count: CountView | UnsetType = UNSET
+
+
+class QueryRecords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A search. `sort` is fields, comma-separated, a minus for descending."""
+
+    filter: Any = UNSET
+    sort: str | None = None
+    fields: list[str] | None = None
+    page_size: int | None = None
+    page_token: str | None = None
+    count: Literal["none", "estimated", "exact"] = "none"
+    allow_scan: bool = False
+
+
+class Bucket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Stretches of time: `every` is a duration such as `1h` or `1d`, counted from 1970, UTC."""
+
+    field: str
+    every: str
+
+
+class AggregateRecords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Groups, and what is worked out over each.
+
+    A measure is `"count"`, or an object of one function (`sum`, `average`, `min`, `max`) and the
+    field that it is of. Groups are sorted by keys and measures, a minus for descending.
+    """
+
+    measures: dict[str, str | dict[str, str]]
+    group_by: list[str | Bucket] = []
+    filter: Any = UNSET
+    sort: list[str] = []
+    limit: int = 1000
+    allow_scan: bool = False
+
+
+class GroupView(msgspec.Struct, frozen=True):
+    """One group: the values of its keys, and its measures."""
+
+    keys: dict[str, Any]
+    measures: dict[str, Any]
+
+
+class GroupList(msgspec.Struct, frozen=True):
+    """The groups."""
+
+    groups: list[GroupView]
+
+
+class ExportDone(msgspec.Struct, frozen=True):
+    """The last line of an export: so many records came before it, and there are no more."""
+
+    count: int
+    done: Literal[True] = True
+
+
+class ExportFailed(msgspec.Struct, frozen=True):
+    """The last line of an export that could not go on; `after` the last id it does."""
+
+    count: int
+    problem: Problem
+    done: Literal[False] = False
 
 
 class ReceiptStatus(msgspec.Struct, frozen=True):
@@ -95,6 +168,29 @@ class ReceiptStatus(msgspec.Struct, frozen=True):
     problem: Problem | UnsetType = UNSET
 
 
+class IndexView(msgspec.Struct, frozen=True):
+    """An index. While it is `building`, `progress` goes to 1 where the engine tells.
+
+    It is `unfit` where a record (`record_id`) has an object or array in one of its fields.
+    """
+
+    fields: tuple[str, ...]
+    array: bool
+    state: Literal["building", "ready", "unfit"]
+    progress: float | UnsetType = UNSET
+    record_id: str | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, settings: IndexSettings, state: IndexState | None) -> IndexView:
+        if state is None:
+            return cls(settings.fields, settings.array, "building")
+        if state.unfit is not None:
+            return cls(settings.fields, settings.array, "unfit", record_id=state.unfit)
+        progress = UNSET if state.progress is None else state.progress
+        word: Literal["building", "ready"] = "ready" if state.is_ready else "building"
+        return cls(settings.fields, settings.array, word, progress)
+
+
 class CollectionView(msgspec.Struct, frozen=True):
     """A collection as it is read."""
 
@@ -104,11 +200,13 @@ class CollectionView(msgspec.Struct, frozen=True):
     created_at: str
     updated_at: str
     schema: Any = UNSET
+    indexes: list[IndexView] | UnsetType = UNSET
     ttl: TimeToLive | UnsetType = UNSET
 
     @classmethod
-    def of(cls, collection: Collection) -> CollectionView:
+    def of(cls, collection: Collection, states: Mapping[str, IndexState]) -> CollectionView:
         settings = collection.settings
+        indexes = [IndexView.of(one, states.get(index_of(one).name)) for one in settings.indexes]
         return cls(
             collection.name,
             collection.revision,
@@ -116,6 +214,7 @@ class CollectionView(msgspec.Struct, frozen=True):
             timestamp(collection.created_at),
             timestamp(collection.updated_at),
             settings.schema,
+            indexes or UNSET,
             UNSET if settings.ttl is None else settings.ttl,
         )
 

@@ -42,8 +42,42 @@ PAGE_SIZE: Final = Parameter(
     "Records on the page, at most.",
 )
 PAGE_TOKEN: Final = Parameter(
-    "page_token", "query", TOKEN_SCHEMA, "The `next_page_token` of the page before."
+    "page_token",
+    "query",
+    TOKEN_SCHEMA,
+    "The `next_page_token` of the page before, or the `previous_page_token` of the one behind.",
 )
+FILTER: Final = Parameter(
+    "filter",
+    "query",
+    {"type": "string", "examples": ['{"data.level":{"$gt":3}}']},
+    "JSON: what must hold of a record.",
+)
+SORT: Final = Parameter(
+    "sort",
+    "query",
+    {"type": "string", "examples": ["-data.level", "data.site,-created_at"]},
+    "Fields, comma-separated; a minus for descending. The id decides between equals.",
+)
+FIELDS: Final = Parameter(
+    "fields",
+    "query",
+    {"type": "string", "examples": ["data.site,data.level"]},
+    "Fields of the data, comma-separated: only these are sent.",
+)
+COUNT: Final = Parameter(
+    "count",
+    "query",
+    {"type": "string", "enum": ["none", "estimated", "exact"], "default": "none"},
+    "Whether to say how many records there are on all pages together.",
+)
+ALLOW_SCAN: Final = Parameter(
+    "allow_scan",
+    "query",
+    {"type": "string", "enum": ["true", "false"], "default": "false"},
+    "Whether to answer also where no index serves the query and the collection is large.",
+)
+AFTER: Final = Parameter("after", "query", ID_SCHEMA, "Only ids above this one.")
 LETTER_PAGE_TOKEN: Final = PAGE_TOKEN._replace(schema=POSITION_SCHEMA)
 OF_COLLECTION: Final = Parameter(
     "collection", "query", NAME_SCHEMA, "Only those of this collection."

@@ -1,4 +1,4 @@
-"""Reading: a record, several by id, a page, and what became of a write."""
+"""Reading: a record, several by id, and what became of a write."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from penstock.api.body import whole
 from penstock.api.document import convert
 from penstock.api.messages import GetRecords, ReceiptStatus
 from penstock.api.problem import describe
-from penstock.api.request import Request, page_size, segment
+from penstock.api.request import Request, segment
 from penstock.api.response import JSON, Header, Response
 from penstock.api.route import JSON_TYPES
 from penstock.api.services import Services
@@ -23,7 +23,7 @@ from penstock.records.outcome import Result
 from penstock.records.receipt import Receipt
 
 _MEDIA: Final = frozenset(one.encode() for one in JSON_TYPES)
-_REVALIDATE: Final[Header] = (b"cache-control", b"private, no-cache")
+REVALIDATE: Final[Header] = (b"cache-control", b"private, no-cache")
 """A record may change at any time and a 304 is cheap: clients may keep it, and must ask."""
 
 _STATUS: Final[dict[Result, Literal["applied", "duplicate", "rejected", "quarantined"]]] = {
@@ -41,13 +41,13 @@ async def get(services: Services, request: Request) -> Response:
     found = await services.query.fetch(
         target,
         record_id,
-        _receipts(services, request),
+        presented(services, request),
         fresh=headers.wants_fresh(request.headers),
         deadline=request.deadline,
     )
     etag = b'"%b"' % found.version.encode()
     age = max(services.clock.now() - found.as_of, 0) // 1000
-    more = ((b"etag", etag), _REVALIDATE, (b"age", b"%d" % age))
+    more = ((b"etag", etag), REVALIDATE, (b"age", b"%d" % age))
     if headers.none_match(request.headers, etag):
         return Response(304, more)
     return Response(200, (JSON, *more), found.body)
@@ -56,7 +56,7 @@ async def get(services: Services, request: Request) -> Response:
 async def get_many(services: Services, request: Request) -> Response:
     """Several records by id."""
     target = await services.access.target(request.principal, request.collection)
-    receipts = _receipts(services, request)
+    receipts = presented(services, request)
     configuration = services.configuration
     content = decode(await whole(request, _MEDIA, configuration.max_body_bytes))
     ids = _ids(convert(content, GetRecords, "invalid_body"), configuration.max_get_ids)
@@ -70,24 +70,7 @@ async def get_many(services: Services, request: Request) -> Response:
     records = b",".join(one.body for one in found if one is not None)
     missing = [one for one, record in zip(ids, found, strict=True) if record is None]
     content = b'{"records":[%b],"missing":%b}' % (records, encode(missing))
-    return Response(200, (JSON, _REVALIDATE), content)
-
-
-async def page(services: Services, request: Request) -> Response:
-    """One page of a collection, by id."""
-    size = page_size(request, services.configuration)
-    target = await services.access.target(request.principal, request.collection)
-    found = await services.query.page(
-        target,
-        size,
-        request.query.get("page_token"),
-        _receipts(services, request),
-        request.deadline,
-    )
-    content = b'{"records":[%b]' % b",".join(found.records)
-    if found.next_page_token is not None:
-        content += b',"next_page_token":"%b"' % found.next_page_token.encode()
-    return Response(200, (JSON, _REVALIDATE), content + b"}")
+    return Response(200, (JSON, REVALIDATE), content)
 
 
 async def outcome(services: Services, request: Request) -> Response:
@@ -95,11 +78,11 @@ async def outcome(services: Services, request: Request) -> Response:
     text = segment(request.arguments[0], "invalid_receipt")
     receipt = services.receipts.read(text, request.principal.tenant)
     settled = await services.query.outcome(receipt)
-    return Response(200, (JSON, _REVALIDATE), encode(_status(receipt, settled)))
+    return Response(200, (JSON, REVALIDATE), encode(_status(receipt, settled)))
 
 
-def _receipts(services: Services, request: Request) -> list[Receipt]:
-    """Those in the Penstock-Receipt header. Raises `Malformed` (`invalid_receipt`)."""
+def presented(services: Services, request: Request) -> list[Receipt]:
+    """The receipts in the Penstock-Receipt header. Raises `Malformed` (`invalid_receipt`)."""
     given = request.headers.get(b"penstock-receipt")
     if given is None:
         return []

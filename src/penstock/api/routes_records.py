@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from penstock.api import bulk, read, write
+from penstock.api import bulk, read, search, write
 from penstock.api import parameters as p
 from penstock.api.messages import (
+    AggregateRecords,
     Applied,
     BulkDone,
     BulkFailed,
     BulkLine,
     Durable,
+    ExportDone,
+    ExportFailed,
     GetRecords,
     GotRecords,
+    GroupList,
     LineDurable,
     LineRefused,
+    QueryRecords,
     Record,
     RecordData,
     RecordPage,
@@ -42,7 +47,9 @@ _WRITING: Final = (
 )
 _RULES: Final = ("schema_violation", "record_too_large")
 _FRESHNESS: Final = ("invalid_receipt", "not_applied_yet", "quarantined")
+_SEARCHING: Final = ("invalid_page_token", "index_required", "quota_exceeded", *_FRESHNESS)
 
+_PAGE: Final = Reply(200, "A page.", RecordPage, headers=("Age",))
 _DURABLE: Final = Reply(
     202,
     "The write is durable, and will be applied.",
@@ -145,14 +152,80 @@ RECORD_ROUTES: Final = (
     Route(
         "GET",
         _RECORDS,
-        read.page,
+        search.page,
         name="list_records",
         tag="Records",
-        summary="List the records, by id, page by page",
-        description="Every page costs the same, however deep. Ids are in code point order.",
-        parameters=(p.PAGE_SIZE, p.PAGE_TOKEN, p.PRESENTED),
-        replies=(Reply(200, "A page.", RecordPage),),
-        problems=("invalid_page_token", *_FRESHNESS),
+        summary="List records, page by page",
+        description="Every page costs the same, however deep. Without a sort, the order is what "
+        "costs least: by id, where there is no filter. Text is in code point order.",
+        parameters=(
+            p.FILTER,
+            p.SORT,
+            p.FIELDS,
+            p.PAGE_SIZE,
+            p.PAGE_TOKEN,
+            p.COUNT,
+            p.ALLOW_SCAN,
+            p.PRESENTED,
+            p.FRESH,
+        ),
+        replies=(_PAGE,),
+        problems=("invalid_filter", *_SEARCHING),
+    ),
+    Route(
+        "POST",
+        f"{_RECORDS}:query",
+        search.query,
+        name="query_records",
+        tag="Records",
+        summary="List records, with the query in the body",
+        parameters=(p.PRESENTED, p.FRESH),
+        body=Body(
+            JSON_TYPES,
+            QueryRecords,
+            "The query.",
+            {"filter": {"data.level": {"$gt": 3}}, "sort": "-data.level"},
+        ),
+        replies=(_PAGE,),
+        problems=("invalid_filter", "invalid_parameter", *_SEARCHING),
+    ),
+    Route(
+        "POST",
+        f"{_RECORDS}:aggregate",
+        search.aggregate,
+        name="aggregate_records",
+        tag="Records",
+        summary="Group records, and work out figures over each group",
+        parameters=(p.PRESENTED,),
+        body=Body(
+            JSON_TYPES,
+            AggregateRecords,
+            "The groups, and the figures.",
+            {"group_by": ["data.site"], "measures": {"n": "count", "top": {"max": "data.level"}}},
+        ),
+        replies=(Reply(200, "The groups.", GroupList),),
+        problems=("invalid_filter", "index_required", "quota_exceeded", *_FRESHNESS),
+    ),
+    Route(
+        "GET",
+        f"{_RECORDS}:export",
+        search.export,
+        name="export_records",
+        tag="Records",
+        summary="All records by id, line by line",
+        description="A record a line, and a last line. What was cut off goes on after the last id "
+        "that came.",
+        parameters=(p.FILTER, p.FIELDS, p.AFTER, p.PRESENTED),
+        replies=(
+            Reply(
+                200,
+                "One line for each record, and a last one.",
+                (Record, ExportDone, ExportFailed),
+                media="application/x-ndjson",
+            ),
+        ),
+        problems=("invalid_filter", "invalid_id", *_FRESHNESS),
+        streams=True,
     ),
     Route(
         "POST",

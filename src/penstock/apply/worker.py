@@ -8,6 +8,7 @@ from typing import Final
 
 from penstock.apply.guard import starts
 from penstock.apply.housekeeping import Housekeeping
+from penstock.apply.indexing import Indexing
 from penstock.apply.persist import Persist
 from penstock.apply.refresh import Refresh
 from penstock.errors import Unavailable
@@ -37,6 +38,7 @@ class Worker:
         persist: Persist,
         refresh: Refresh,
         housekeeping: Housekeeping,
+        indexing: Indexing,
         batch_entries: int,
     ) -> None:
         self._log = log
@@ -44,6 +46,7 @@ class Worker:
         self._persist = persist
         self._refresh = refresh
         self._housekeeping = housekeeping
+        self._indexing = indexing
         self._batch_entries = batch_entries
         self.assigned = False
         """Whether it ever had partitions to read: before that, nothing is applied here."""
@@ -55,10 +58,13 @@ class Worker:
         pause: its partitions wait, nothing is skipped.
         """
         consumer = self._log.consumer(self._assign)
+        indexing = asyncio.create_task(self._indexing.run())
         try:
             while not stop.is_set():
                 await self._round(consumer, stop)
         finally:
+            indexing.cancel()
+            await asyncio.wait((indexing,))
             await consumer.close()
 
     async def _round(self, consumer: Consumer, stop: asyncio.Event) -> None:
@@ -100,8 +106,10 @@ class Worker:
 
 async def _pause(stop: asyncio.Event, seconds: float) -> bool:
     """Wait; True where the stop came."""
+    # Not `wait_for`: before Python 3.12 it loses a cancellation that comes with the event.
     try:
-        await asyncio.wait_for(stop.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stop.wait()
     except TimeoutError:
         return False
     return True

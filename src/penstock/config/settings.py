@@ -107,6 +107,18 @@ class Configuration(BaseSettings):
     max_page_size: Count = Field(1000, description="Largest `page_size`.")
     page_size: Count = Field(100, description="`page_size` where none is asked for.")
 
+    scan_records: Count = Field(
+        10_000,
+        description="Records above which a collection is large: a query that no index serves is "
+        "refused there, unless it accepts a scan.",
+    )
+    scans_at_once: Count = Field(
+        2, description="Scans of large collections that a tenant may run at once, in each process."
+    )
+    slow_query_ms: Milliseconds = Field(
+        200, description="Time above which a query is logged, without its values."
+    )
+
     bulk_lag_ms: Milliseconds = Field(
         2_000, description="Apply lag above which bulk bodies are read no further for the moment."
     )

@@ -45,6 +45,10 @@ class Catalog(Protocol):
         """The settings of one revision; None where there never was one, or it is forgotten."""
         ...
 
+    async def changed(self, since: int) -> Sequence[Collection]:
+        """Those of all tenants that are not dropped and were put at or after `since` (ms)."""
+        ...
+
     async def dropped(self) -> Sequence[Collection]:
         """Those that are dropped and not forgotten."""
         ...

@@ -8,10 +8,14 @@ from typing import Protocol
 
 import msgspec
 
+from penstock.records.aggregate import Aggregation, Group
+from penstock.records.filter import Filter
+from penstock.records.index import Index, IndexState
 from penstock.records.letter import Letter
 from penstock.records.outcome import Outcome
 from penstock.records.position import Partition, Position
 from penstock.records.record import Mark, State
+from penstock.records.scan import Scan
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -42,7 +46,7 @@ class Store(Protocol):
     - The applied position never goes back.
     - What is read is what was written, byte by byte of `data`'s canonical form.
     - Tombstones and expired records are states like others: hiding them is the reader's part,
-      except in `page`, which leaves them out.
+      except in `scan` and what counts, which leave them out.
 
     Every method raises `Unavailable` (`store_unavailable`) where the store cannot do it for the
     moment; repeating it is then safe.
@@ -54,17 +58,76 @@ class Store(Protocol):
         """The states of those that have one, tombstones included, with data, without marks."""
         ...
 
-    async def page(
-        self, collection_id: str, after: str | None, limit: int, now: int
+    async def scan(
+        self, collection_id: str, scan: Scan, limit: int, now: int, time_s: float
     ) -> list[State]:
-        """Records that exist at `now` (ms since 1970), by id in code point order.
+        """The first records that a scan finds, in its order.
 
         Args:
             collection_id: whose.
-            after: only ids above this one; None for the first page.
+            scan: where they are.
             limit: at most so many.
-            now: hides what has expired by then.
+            now: ms since 1970; hides what has expired by then.
+            time_s: seconds after which it is given up.
+
+        Raises `DeadlineExceeded` besides, and where an index is not there, `Unavailable`.
         """
+        ...
+
+    async def count(
+        self,
+        collection_id: str,
+        scans: Sequence[Scan],
+        filter_: Filter | None,
+        most: int,
+        now: int,
+        time_s: float,
+    ) -> int:
+        """How many records there are for which a filter holds; `most` stands for that or more.
+
+        The arguments are as for `aggregate`.
+        """
+        ...
+
+    async def estimate(self, collection_id: str) -> int:
+        """About how many records there are, tombstones among them; costs no more with more."""
+        ...
+
+    async def aggregate(
+        self,
+        collection_id: str,
+        scans: Sequence[Scan],
+        filter_: Filter | None,
+        wanted: Aggregation,
+        now: int,
+        time_s: float,
+    ) -> list[Group]:
+        """Groups of the records for which a filter holds.
+
+        Args:
+            collection_id: whose.
+            scans: what finds them, none of them twice: one way to do it.
+            filter_: None for all records.
+            wanted: the groups, and what is worked out.
+            now: as for `scan`.
+            time_s: likewise.
+        """
+        ...
+
+    async def indexes(self, collection_id: str) -> Mapping[str, IndexState]:
+        """The indexes that there are, or are being made, by name."""
+        ...
+
+    async def build(self, collection_id: str, index: Index) -> None:
+        """Make an index, however long it takes, while records are read and written.
+
+        Where a record does not fit in it, that is noted, and it is not made. One that is there
+        already is left as it is.
+        """
+        ...
+
+    async def unbuild(self, collection_id: str, name: str) -> None:
+        """Remove an index, or the note that it does not fit."""
         ...
 
     async def outcome(self, position: Position) -> Outcome | None:

@@ -11,8 +11,13 @@ from penstock.ports.cache import Cache
 from penstock.ports.clock import Clock
 from penstock.ports.entropy import Entropy
 from penstock.ports.store import Store
+from penstock.query.export import Export
 from penstock.query.fetch import Fetch, Found
+from penstock.query.figures import Figures
+from penstock.query.find import Finder
 from penstock.query.freshness import Freshness
+from penstock.query.guard import Guard, Limits
+from penstock.query.lists import Lists
 from penstock.query.page import Pages
 from penstock.query.settled import Outcomes
 from penstock.records.collection import Target
@@ -26,13 +31,26 @@ class Query:
     """Reads: by id, in lists, and what became of a write."""
 
     def __init__(
-        self, store: Store, cache: Cache, clock: Clock, entropy: Entropy, secret: bytes
+        self,
+        store: Store,
+        cache: Cache,
+        clock: Clock,
+        entropy: Entropy,
+        secret: bytes,
+        limits: Limits,
     ) -> None:
         freshness = Freshness(store, clock)
         outcomes = Outcomes(store, freshness, clock)
         self._fetch = Fetch(store, cache, freshness, clock, entropy)
         self.fetch = self._fetch.one
-        self.page = Pages(store, freshness, clock, secret).page
+        guard, finder = Guard(store, clock, limits), Finder(store, clock)
+        pages = Pages(store, finder, guard, freshness, clock, secret)
+        self.page = Lists(pages, clock).page
+        self.reach = pages.reach
+        figures = Figures(store, guard, clock)
+        self.count, self.aggregate = figures.count, figures.aggregate
+        self.export = Export(finder, clock).parts
+        self.indexes = store.indexes
         self.outcome = outcomes.of
         self.settled = outcomes.wait
 

@@ -10,6 +10,8 @@ import msgspec
 
 from penstock.errors import Fault, Invalid, Malformed
 from penstock.records.document import escape
+from penstock.records.field import Field
+from penstock.records.index import MOST_INDEXES, MOST_TEXT, Index, IndexSettings, index_of
 from penstock.records.schema import MAX_SCHEMA_BYTES, Schema
 
 _UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -32,10 +34,14 @@ class TimeToLive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CachePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long reads may be served from the cache, and whether writes go into it unasked."""
+    """How long reads may be served from the cache, and whether writes go into it unasked.
+
+    `lists` is for how long a page may be answered again to the same question; without it, never.
+    """
 
     ttl: str = "30s"
     write_through: bool = False
+    lists: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -44,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     schema: Any = msgspec.UNSET
     ttl: TimeToLive | None = None
     cache: CachePolicy = CachePolicy()
+    indexes: tuple[IndexSettings, ...] = ()
 
 
 class Collection(msgspec.Struct, frozen=True):
@@ -86,6 +93,10 @@ class Rules:
             if len(msgspec.json.encode(settings.schema)) > MAX_SCHEMA_BYTES:
                 raise _bad("/schema", f"A schema is at most {MAX_SCHEMA_BYTES} bytes.")
             self._schema = Schema(settings.schema)
+        self.indexes = _indexes(settings.indexes)
+        fields = {one.field for index in self.indexes for one in index.fields if one.field.path}
+        self._indexed = sorted(fields)
+        self._of_arrays = {one.fields[0].field for one in self.indexes if one.is_array}
         self._ttl_path: list[str] = []
         self._ttl_field = ""
         self._ttl_after = 0
@@ -93,11 +104,13 @@ class Rules:
             self._time_to_live(settings.ttl)
         self.cache_ms = _duration("/cache/ttl", settings.cache.ttl)
         self.write_through = settings.cache.write_through
+        lists = settings.cache.lists
+        self.lists_ms = 0 if lists is msgspec.UNSET else _duration("/cache/lists", lists)
 
     @property
     def free(self) -> bool:
-        """Whether any object will do as a record: no schema, and no field that must be a time."""
-        return self._schema is None and not self._ttl_path
+        """Whether any object will do as a record: no schema, no index, no field that is a time."""
+        return self._schema is None and not self._ttl_path and not self._indexed
 
     @property
     def expiring(self) -> bool:
@@ -114,6 +127,13 @@ class Rules:
             self._schema.check(value)
         if self._ttl_path:
             self._field_time(value)
+        faults = [
+            fault
+            for one in self._indexed
+            if (fault := _misfit(one, value, may_be_array=one in self._of_arrays)) is not None
+        ]
+        if faults:
+            raise Invalid("schema_violation", faults=tuple(faults))
 
     def expires_at(self, value: Any, created_at: int, updated_at: int) -> int | None:
         """When such a record expires, ms since 1970; None for never.
@@ -157,6 +177,41 @@ class Target(NamedTuple):
     tenant: str
     collection: Collection
     rules: Rules
+
+
+def _indexes(settings: tuple[IndexSettings, ...]) -> tuple[Index, ...]:
+    if len(settings) > MOST_INDEXES:
+        raise _bad("/indexes", f"A collection has at most {MOST_INDEXES} indexes.")
+    found: dict[str, Index] = {}
+    for place, one in enumerate(settings):
+        try:
+            index = index_of(one)
+        except ValueError as error:
+            raise _bad(f"/indexes/{place}", str(error)) from None
+        if index.name in found:
+            raise _bad(f"/indexes/{place}", "The index is there twice.")
+        found[index.name] = index
+    return tuple(found.values())
+
+
+def _misfit(field: Field, value: Any, *, may_be_array: bool) -> Fault | None:
+    """What keeps a record out of an index of this field."""
+    pointer = ""
+    for place, name in enumerate(field.path):
+        if not isinstance(value, dict) or name not in value:
+            return None
+        pointer += f"/{escape(name)}"
+        value = value[name]
+        if isinstance(value, list) and not may_be_array:
+            return Fault(pointer, "An indexed field is no array, and is in none.")
+        if isinstance(value, list) and place < len(field.path) - 1:
+            return Fault(pointer, "An indexed field is in no array.")
+    for one in value if isinstance(value, list) else (value,):
+        if isinstance(one, dict | list):
+            return Fault(pointer, "An indexed field is no object.")
+        if isinstance(one, str) and len(one.encode()) > MOST_TEXT:
+            return Fault(pointer, f"Indexed text has at most {MOST_TEXT} bytes.")
+    return None
 
 
 def _moment(value: Any) -> int | None:

@@ -63,8 +63,10 @@ def open_engines(
     entropy = SystemEntropy()
     keys = _keys(configuration, entropy, signs=signs)
     with opening(configuration.data):
-        store, catalog = stored = _open_store(configuration, entropy)
-        worker_stored = _open_store(configuration, entropy) if configuration.store_url else stored
+        store, catalog = stored = _open_store(configuration, clock, entropy)
+        worker_stored = (
+            _open_store(configuration, clock, entropy) if configuration.store_url else stored
+        )
         cache = _open_cache(configuration, clock, entropy)
         return Engines(
             log=_open_log(configuration, clock, entropy),
@@ -135,13 +137,15 @@ def _open_log(configuration: Configuration, clock: Clock, entropy: Entropy) -> L
         raise ConfigurationError(f"PENSTOCK_LOG_URL cannot be used: {error.internal}") from error
 
 
-def _open_store(configuration: Configuration, entropy: Entropy) -> tuple[Store, Catalog]:
+def _open_store(
+    configuration: Configuration, clock: Clock, entropy: Entropy
+) -> tuple[Store, Catalog]:
     url = revealed(configuration.store_url)
     if url is None:
         from penstock.adapters.embedded.catalog import EmbeddedCatalog
         from penstock.adapters.embedded.store import EmbeddedStore
 
-        store = EmbeddedStore(configuration.data / "store.db")
+        store = EmbeddedStore(configuration.data / "store.db", clock)
         return store, EmbeddedCatalog(configuration.data / "catalog.db", entropy)
     with driver("PENSTOCK_STORE_URL", "mongodb"):
         from penstock.adapters.mongodb.catalog import MongoCatalog

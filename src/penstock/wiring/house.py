@@ -21,6 +21,7 @@ from penstock.apply.aside import Burst
 from penstock.apply.fold import Limits
 from penstock.apply.guard import starts
 from penstock.apply.housekeeping import Housekeeping
+from penstock.apply.indexing import Indexing
 from penstock.apply.persist import Persist
 from penstock.apply.quarantine import Quarantine
 from penstock.apply.refresh import Refresh
@@ -32,6 +33,7 @@ from penstock.ingest.accept import Ingest
 from penstock.ingest.backlog import Backlog
 from penstock.ingest.bulk import BulkPace
 from penstock.ingest.idempotency import Idempotency
+from penstock.query.guard import Limits as QueryLimits
 from penstock.query.query import Query
 from penstock.records.operation import CLIENT_RETENTION_MS
 from penstock.records.receipt import Receipts
@@ -162,11 +164,20 @@ def parts(configuration: Configuration, engines: Engines) -> Parts:
             configuration.max_record_bytes,
             BulkPace(configuration.bulk_lag_ms / 1000, configuration.idle_ms / 1000),
         ),
-        query=Query(engines.store, engines.cache, engines.clock, engines.entropy, engines.secret),
+        query=_query(configuration, engines),
         receipts=receipts,
         backlog=backlog,
         quarantine=_quarantine(configuration, engines),
         worker=_worker(configuration, engines),
+    )
+
+
+def _query(configuration: Configuration, engines: Engines) -> Query:
+    limits = QueryLimits(
+        configuration.scan_records, configuration.scans_at_once, configuration.slow_query_ms / 1000
+    )
+    return Query(
+        engines.store, engines.cache, engines.clock, engines.entropy, engines.secret, limits
     )
 
 
@@ -196,5 +207,6 @@ def _worker(configuration: Configuration, engines: Engines) -> Worker:
             engines.clock,
             configuration.log_retention_ms,
         ),
+        Indexing(engines.worker_store, engines.worker_catalog, engines.clock),
         configuration.apply_entries,
     )

@@ -110,6 +110,9 @@ class EmbeddedCatalog:
     async def settings(self, collection_id: str, revision: int) -> Settings | None:
         return self._settings.get((collection_id, revision))
 
+    async def changed(self, since: int) -> Sequence[Collection]:
+        return [one for one in list(self._by_name.values()) if one.updated_at >= since]
+
     async def dropped(self) -> Sequence[Collection]:
         return [one for one in list(self._by_id.values()) if one.dropped_at is not None]
 

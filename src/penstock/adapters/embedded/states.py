@@ -117,17 +117,10 @@ def read(
     return _rows(connection, sql, (_encode(list(record_ids)).decode(),))
 
 
-def read_page(
-    connection: apsw.Connection, table: str, after: str | None, limit: int, now: int
-) -> list[Row]:
-    """Rows of records that exist at `now`, by id."""
+def read_rows(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...]) -> list[Row]:
+    """The rows that a statement selects, in its order."""
     row = _READ.format(marks="'[]'", data="data")
-    sql = (
-        f"SELECT json_group_array({row}) FROM (SELECT * FROM {table} WHERE id > ?"
-        " AND data IS NOT NULL AND (expires_at IS NULL OR expires_at > ?) ORDER BY id LIMIT ?)"
-    )
-    # No id is empty, so every id is above the empty text.
-    return sorted(_rows(connection, sql, (after or "", now, limit)))
+    return _rows(connection, f"SELECT json_group_array({row}) FROM ({sql})", bindings)
 
 
 def _rows(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...]) -> list[Row]:

@@ -18,7 +18,7 @@ from typing import Final
 import apsw
 import msgspec
 
-from penstock.adapters.embedded import letters, states
+from penstock.adapters.embedded import indexing, letters, states
 from penstock.adapters.embedded.database import (
     Readers,
     checkpoint,
@@ -27,6 +27,9 @@ from penstock.adapters.embedded.database import (
     store_errors,
     transaction,
 )
+from penstock.adapters.embedded.indexing import Indexing
+from penstock.adapters.embedded.search import Search
+from penstock.ports.clock import Clock
 from penstock.ports.store import Applied
 from penstock.records.letter import Letter
 from penstock.records.outcome import Outcome
@@ -68,14 +71,19 @@ _decode_mark: Final = msgspec.msgpack.Decoder(Mark).decode
 class EmbeddedStore:
     """`ports.store.Store` on one file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         self._writer = connect(path, "NORMAL")
         self._writer.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         with transaction(self._writer):
-            self._writer.execute(_SCHEMA + letters.SCHEMA)
+            self._writer.execute(_SCHEMA + letters.SCHEMA + indexing.SCHEMA)
         self._turn = threading.Lock()
         self._readers = Readers(path)
         self._tables = states.tables(self._writer)
+        search = Search(self._readers, self._has, clock)
+        self.scan, self.count = search.scan, search.count
+        self.estimate, self.aggregate = search.estimate, search.aggregate
+        indexes = Indexing(self._readers, self._writing)
+        self.indexes, self.build, self.unbuild = indexes.indexes, indexes.build, indexes.unbuild
 
     async def applied(self) -> Mapping[Partition, Applied]:
         with store_errors():
@@ -91,16 +99,6 @@ class EmbeddedStore:
                 return {}
             rows = states.read(self._readers.connection, table, record_ids, marks=False, data=True)
         return {row.id: states.state_of(row, data=True) for row in rows}
-
-    async def page(
-        self, collection_id: str, after: str | None, limit: int, now: int
-    ) -> list[State]:
-        table = states.table_of(collection_id)
-        with store_errors():
-            if not self._has(table):
-                return []
-            rows = states.read_page(self._readers.connection, table, after, limit, now)
-        return [states.state_of(row, data=True) for row in rows]
 
     async def outcome(self, position: Position) -> Outcome | None:
         with store_errors():
@@ -160,6 +158,7 @@ class EmbeddedStore:
             writer.execute(f"DROP TABLE IF EXISTS {table}")
             writer.execute("DELETE FROM spilled WHERE collection_id = ?", (collection_id,))
             letters.remove_all(writer, collection_id)
+            indexing.remove_all(writer, table)
 
     async def sweep(self, now: int, outcomes_before: int) -> int:
         gone = 0

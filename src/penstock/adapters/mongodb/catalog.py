@@ -122,6 +122,9 @@ class MongoCatalog:
             kept = await settled(self._revisions).find_one({"_id": _key(collection_id, revision)})
         return None if kept is None else _decode(kept["settings"])
 
+    async def changed(self, since: int) -> Sequence[Collection]:
+        return await self._found({"updated_at": {"$gte": DatetimeMS(since)}, **_LIVE}, "updated_at")
+
     async def dropped(self) -> Sequence[Collection]:
         return await self._found({"dropped_at": {"$exists": True}}, "dropped_at")
 
@@ -141,6 +144,7 @@ class MongoCatalog:
                 ["tenant", "name"], unique=True, partialFilterExpression=_LIVE
             )
             await self._collections.create_index("dropped_at", sparse=True)
+            await self._collections.create_index("updated_at", partialFilterExpression=_LIVE)
             self._prepared = True
 
     async def _live(self, tenant: str, name: str) -> Collection | None:

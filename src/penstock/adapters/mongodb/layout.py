@@ -12,13 +12,14 @@ _ID: Final = re.compile(r"[0-9a-z]{1,64}")
 
 
 class Layout:
-    """The collections of a database: one with the records of each collection of ours, and four.
+    """The collections of a database: one with the records of each collection of ours, and five.
 
     Attributes:
         applied: the applied positions, by partition.
         outcomes: by position.
         spilled: marks that found no room in their records, by `side_id`.
         letters: dead letters, by position.
+        indexes: how far those of the records are, by collection and name.
     """
 
     def __init__(self, client: Client, database: str) -> None:
@@ -28,6 +29,7 @@ class Layout:
         self.outcomes: Collection = self._database["outcomes"]
         self.spilled: Collection = self._database["spilled"]
         self.letters: Collection = self._database["letters"]
+        self.indexes: Collection = self._database["indexes"]
         self._prepared = False
         self._written: set[str] = set()
 
@@ -62,6 +64,7 @@ class Layout:
         self._written.discard(collection_id)
         await self.records(collection_id).drop()
         await self.letters.delete_many({"collection_id": collection_id})
+        await self.indexes.delete_many({"_id": beginning(f"{collection_id}/")})
         await self.spilled.delete_many({"_id": beginning(f"{collection_id}/")})
 
 

@@ -39,6 +39,11 @@ def unescape(value: Any) -> Any:
     return _renamed(value, _unescaped)
 
 
+def stored_name(name: str) -> str:
+    """A name as it stands in MongoDB."""
+    return _escaped(name)
+
+
 def _escaped(name: str) -> str:
     return _MARK + name if name.startswith((_DOLLAR, _MARK)) else name
 

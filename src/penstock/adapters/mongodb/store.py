@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from bson.datetime_ms import DatetimeMS
 from bson.timestamp import Timestamp
 
 from penstock.adapters.mongodb.batch import MongoBatch
@@ -24,8 +23,10 @@ from penstock.adapters.mongodb.connection import (
     settled,
     store_errors,
 )
+from penstock.adapters.mongodb.indexing import Indexing
 from penstock.adapters.mongodb.layout import Layout, side_id
 from penstock.adapters.mongodb.progress import applied_of, letter_of, outcome_of
+from penstock.adapters.mongodb.search import Search
 from penstock.adapters.mongodb.states import mark_of, state_of
 from penstock.ports.store import Applied
 from penstock.records.letter import Letter
@@ -49,6 +50,11 @@ class MongoStore:
         self._client = connect(url, timeout_s)
         self._layout = Layout(self._client, database)
         self._seen: Timestamp | None = None
+        search = Search(self._layout, self._read)
+        self.scan, self.count = search.scan, search.count
+        self.estimate, self.aggregate = search.estimate, search.aggregate
+        indexes = Indexing(self._client, self._layout)
+        self.indexes, self.build, self.unbuild = indexes.indexes, indexes.build, indexes.unbuild
 
     async def applied(self) -> Mapping[Partition, Applied]:
         found = [applied_of(one) for one in await self._read(self._layout.applied, {})]
@@ -63,23 +69,6 @@ class MongoStore:
             batch_size=len(record_ids) + 1,
         )
         return {one["_id"]: state_of(one) for one in documents}
-
-    async def page(
-        self, collection_id: str, after: str | None, limit: int, now: int
-    ) -> list[State]:
-        # MongoDB compares text by its UTF-8 bytes, which is by code point. No id is empty.
-        documents = await self._read(
-            self._layout.records(collection_id),
-            {
-                "_id": {"$gt": after or ""},
-                "tombstone": {"$exists": False},
-                "expires_at": {"$not": {"$lte": DatetimeMS(now)}},
-            },
-            projection=_WITHOUT_MARKS,
-            sort=[("_id", 1)],
-            limit=limit,
-        )
-        return [state_of(one) for one in documents]
 
     async def outcome(self, position: Position) -> Outcome | None:
         found = await self._read(self._layout.outcomes, {"_id": position})

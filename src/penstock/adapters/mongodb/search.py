@@ -1,0 +1,113 @@
+"""Searching: scans, counts and aggregates, each within its time on the server's side too."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import pymongo
+from pymongo.errors import OperationFailure, PyMongoError
+
+from penstock.adapters.mongodb.connection import Document, settled, store_errors
+from penstock.adapters.mongodb.filters import condition
+from penstock.adapters.mongodb.groups import group_of, pipeline
+from penstock.adapters.mongodb.layout import Layout
+from penstock.adapters.mongodb.scans import existing, found_in
+from penstock.adapters.mongodb.states import state_of
+from penstock.errors import DeadlineExceeded, Unavailable
+from penstock.records.aggregate import Aggregation, Group
+from penstock.records.filter import Filter
+from penstock.records.record import State
+from penstock.records.scan import Scan
+
+Reading = Callable[..., Awaitable[list[Document]]]
+"""Finds documents no older than anything that was read before."""
+
+_WITHOUT_MARKS: Final = {"ops": False}
+_NO_INDEX: Final = frozenset((2, 51173, 291))
+"""BadValue, and what MongoDB says of a hint, a min or a max without its index."""
+
+
+class Search:
+    """Reads what queries ask for.
+
+    Args:
+        layout: of the database.
+        read: finds documents.
+    """
+
+    def __init__(self, layout: Layout, read: Reading) -> None:
+        self._layout = layout
+        self._read = read
+
+    async def scan(
+        self, collection_id: str, scan: Scan, limit: int, now: int, time_s: float
+    ) -> list[State]:
+        found: list[State] = []
+        with _limited(time_s):
+            for one in scan.ranges[:: -1 if scan.reverse else 1]:
+                wanted, options = found_in(scan, one, now)
+                documents = await self._read(
+                    self._layout.records(collection_id),
+                    wanted,
+                    projection=_WITHOUT_MARKS,
+                    limit=limit - len(found),
+                    **options,
+                )
+                found += map(state_of, documents)
+                if len(found) >= limit:
+                    break
+        return found
+
+    async def count(
+        self,
+        collection_id: str,
+        scans: Sequence[Scan],  # noqa: ARG002  # MongoDB finds its own way
+        filter_: Filter | None,
+        most: int,
+        now: int,
+        time_s: float,
+    ) -> int:
+        records = settled(self._layout.records(collection_id))
+        with _limited(time_s):
+            return await records.count_documents(
+                {"$and": [existing(now), condition(filter_)]}, limit=most
+            )
+
+    async def estimate(self, collection_id: str) -> int:
+        with store_errors():
+            return await self._layout.records(collection_id).estimated_document_count()
+
+    async def aggregate(
+        self,
+        collection_id: str,
+        scans: Sequence[Scan],  # noqa: ARG002  # MongoDB finds its own way
+        filter_: Filter | None,
+        wanted: Aggregation,
+        now: int,
+        time_s: float,
+    ) -> list[Group]:
+        with _limited(time_s):
+            cursor = await settled(self._layout.records(collection_id)).aggregate(
+                pipeline(filter_, wanted, now)
+            )
+            return [group_of(wanted, one) async for one in cursor]
+
+
+@contextmanager
+def _limited(time_s: float) -> Iterator[None]:
+    """Ends what takes longer, here and on the server."""
+    if time_s <= 0:
+        raise DeadlineExceeded
+    try:
+        with store_errors(), pymongo.timeout(time_s):
+            yield
+    except OperationFailure as error:
+        if error.code not in _NO_INDEX:
+            raise
+        raise Unavailable("store_unavailable", retry_after=1, internal=str(error)) from error
+    except Unavailable as error:
+        if isinstance(error.__cause__, PyMongoError) and error.__cause__.timeout:
+            raise DeadlineExceeded from error
+        raise
