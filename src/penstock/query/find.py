@@ -17,7 +17,7 @@ from penstock.records.index import Key, Ordered, Range, Rank, cut, ranks
 from penstock.records.record import State
 from penstock.records.scan import Scan
 
-_FIRST_PART: Final = 16
+_FIRST_PART: Final = 32
 _GROWTH: Final = 4
 _MOST_MERGED: Final = 2_000
 """Records in hand where streams are merged; a page of many streams is the shorter for it."""

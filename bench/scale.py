@@ -1,0 +1,300 @@
+"""Whether queries stay as fast while a collection grows: 10 thousand to 10 million flights.
+
+Real flights, repeated a year later each time under another aircraft's number, are written straight
+into the store of an engine; then the query service asks the same questions of a small and of a
+large collection in turn, so that a change of the machine's speed meets all of them. Writes a table
+into docs/performance.md, a plot and a JSON file beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import uvloop
+from matplotlib import pyplot as plt
+from tests.support.flights import rows, unpack
+from tests.support.servers.mongodb import MongoDB
+
+from penstock.adapters.embedded.cache import MemoryCache
+from penstock.adapters.embedded.clock import SystemClock
+from penstock.adapters.embedded.entropy import SystemEntropy
+from penstock.adapters.embedded.store import EmbeddedStore
+from penstock.adapters.mongodb.store import MongoStore
+from penstock.ports.store import Store
+from penstock.query.guard import Limits
+from penstock.query.page import Search
+from penstock.query.query import Query
+from penstock.records.aggregate import Aggregation, Function, GroupKey, Measure
+from penstock.records.collection import Collection, Rules, Settings, Target
+from penstock.records.document import encode
+from penstock.records.field import field
+from penstock.records.filter import parse_filter
+from penstock.records.index import IndexSettings, ordered
+from penstock.records.position import position
+from penstock.records.record import State
+
+SIZES = (10_000, 1_000_000, 10_000_000)
+BATCH = 4_000
+ASKED = 400
+ROUNDS = 3
+WARM_UP = 50
+PAGE = 20
+DEEP = 10_000
+LIMIT_S = 30.0
+INDEXES = (
+    IndexSettings(("data.tailnum", "-data.time_hour")),
+    IndexSettings(("-data.time_hour",)),
+)
+NEWEST = (ordered("-data.time_hour"),)
+REPORT = Path("docs/performance.md")
+PLOT = Path("docs/plots/scale.png")
+FIGURES = Path("bench/results/scale.json")
+SPREAD = 2_654_435_761
+"""Knuth's multiplier: keys in no order, and no two the same below 2**32."""
+
+
+class Held(NamedTuple):
+    """A collection of so many flights, and what is known of it."""
+
+    size: int
+    target: Target
+    years: int
+    deep_token: str
+    deep_page: int
+
+
+def flights(size: int, source: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """So many: the year's, and again a year later, with other aircraft."""
+    copy = 0
+    left = size
+    while left:
+        for flight in source[:left]:
+            later = dict(flight)
+            if "tailnum" in later:
+                later["tailnum"] = f"{later['tailnum']}-{copy}"
+            later["time_hour"] = f"{int(later['time_hour'][:4]) + copy}{later['time_hour'][4:]}"
+            yield later
+        left -= min(left, len(source))
+        copy += 1
+
+
+def states(size: int, source: list[dict[str, Any]]) -> Iterator[State]:
+    for number, flight in enumerate(flights(size, source)):
+        where = position(1, 0, number)
+        moment = 1_700_000_000_000 + number
+        yield State(record_id(number), where, where, moment, moment, encode(flight))
+
+
+def record_id(number: int) -> str:
+    return f"{number * SPREAD % 2**32:08x}"
+
+
+async def hold(store: Store, query: Query, size: int, source: list[dict[str, Any]]) -> Held:
+    began = time.monotonic()
+    settings = Settings(indexes=INDEXES)
+    collection = Collection(f"scale{size}", "t", f"scale{size}", 1, settings, 0, 0)
+    target = Target("t", collection, Rules(settings))
+    each = states(size, source)
+    while part := list(islice(each, BATCH)):
+        async with store.batch() as batch:
+            assert not await batch.insert(collection.id, part)
+    loaded = time.monotonic()
+    for index in target.rules.indexes:
+        await store.build(collection.id, index)
+    built = time.monotonic()
+    print(f"{size:>12,} loaded in {loaded - began:.0f} s, indexed in {built - loaded:.0f} s")
+    page, token = await deep(query, target, min(DEEP, size // PAGE - 1))
+    return Held(size, target, -(-size // len(source)), token, page)
+
+
+async def deep(query: Query, target: Target, wanted: int) -> tuple[int, str]:
+    """The token of a page far behind, reached by larger pages."""
+    left, token = (wanted - 1) * PAGE, None
+    while left:
+        size = min(left, 1_000)
+        token = await ask_page(query, target, Search(sort=NEWEST, size=size, token=token))
+        left -= size
+    assert token is not None
+    return wanted, token
+
+
+async def ask_page(query: Query, target: Target, search: Search) -> str | None:
+    aged = await query.page(target, search, (), fresh=True, deadline=time.monotonic() + LIMIT_S)
+    assert len(aged.page.records) == search.size or aged.page.next_page_token is None
+    assert aged.page.records
+    return aged.page.next_page_token
+
+
+class Questions:
+    """What is asked, with other values each time."""
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+        self._chance = random.Random(1)
+        self.all: dict[str, Callable[[Held], Awaitable[object]]] = {
+            "get by id": self.get,
+            "indexed filter": self.filter,
+            "first page": self.first_page,
+            f"page {DEEP:,}": self.deep_page,
+            "aggregate of a day": self.aggregate,
+        }
+
+    async def get(self, held: Held) -> object:
+        one = record_id(self._chance.randrange(held.size))
+        until = time.monotonic() + LIMIT_S
+        return await self._query.fetch(held.target, one, (), fresh=True, deadline=until)
+
+    async def filter(self, held: Held) -> object:
+        asked = parse_filter({"data.time_hour": self._day(held)})
+        return await ask_page(self._query, held.target, Search(filter=asked, size=PAGE))
+
+    async def first_page(self, held: Held) -> object:
+        return await ask_page(self._query, held.target, Search(sort=NEWEST, size=PAGE))
+
+    async def deep_page(self, held: Held) -> object:
+        search = Search(sort=NEWEST, size=PAGE, token=held.deep_token)
+        return await ask_page(self._query, held.target, search)
+
+    async def aggregate(self, held: Held) -> object:
+        wanted = Aggregation(
+            (GroupKey(field("data.carrier")),),
+            (Measure(Function.COUNT), Measure(Function.AVERAGE, field("data.dep_delay"))),
+        )
+        groups = await self._query.aggregate(
+            held.target,
+            parse_filter({"data.time_hour": self._day(held)}),
+            wanted,
+            time.monotonic() + LIMIT_S,
+            allow_scan=False,
+        )
+        assert groups
+        return groups
+
+    def _day(self, held: Held) -> dict[str, str]:
+        """One that is there in the smallest collection too: of January."""
+        year, day = 2013 + self._chance.randrange(held.years), self._chance.randrange(2, 10)
+        return {"$gte": f"{year}-01-{day:02}", "$lt": f"{year}-01-{day + 1:02}"}
+
+
+async def measure(store: Store, sizes: list[int]) -> dict[str, dict[int, list[float]]]:
+    clock, entropy = SystemClock(), SystemEntropy()
+    cache = MemoryCache(1 << 20, clock, entropy)
+    query = Query(store, cache, clock, entropy, b"0" * 32, Limits(10_000, 2, 60.0))
+    with tempfile.TemporaryDirectory() as folder:
+        source = [dict(one) for one in rows(unpack(Path(folder)))]
+    held = [await hold(store, query, size, source) for size in sizes]
+    questions = Questions(query)
+    times: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for number in range(WARM_UP + ROUNDS * ASKED):
+        for name, ask in questions.all.items():
+            for one in held:
+                began = time.perf_counter()
+                await ask(one)
+                taken = time.perf_counter() - began
+                if number >= WARM_UP:
+                    times[name][one.size].append(1000 * taken)
+    await store.close()
+    return times
+
+
+def share(values: list[float], part: float) -> float:
+    return sorted(values)[min(int(part * len(values)), len(values) - 1)]
+
+
+def report(engine: str, times: dict[str, dict[int, list[float]]], sizes: list[int]) -> list[str]:
+    """The table of an engine, in ms."""
+    heads = " | ".join(f"{size:,}" for size in sizes)
+    lines = [
+        f"### {engine}",
+        "",
+        f"| p50 / p99 in ms | {heads} | p99, largest to smallest |",
+        f"|---|{'---|' * (len(sizes) + 1)}",
+    ]
+    for name, by_size in times.items():
+        cells = " | ".join(
+            f"{median(by_size[size]):.2f} / {share(by_size[size], 0.99):.2f}" for size in sizes
+        )
+        ratio = share(by_size[sizes[-1]], 0.99) / share(by_size[sizes[0]], 0.99)
+        lines.append(f"| {name} | {cells} | {ratio:.2f} |")
+    first, last = times["first page"], times[f"page {DEEP:,}"]
+    largest = sizes[-1]
+    deep_ratio = median(last[largest]) / median(first[largest])
+    tail = share(last[largest], 0.99) / share(first[largest], 0.99)
+    told = f"{deep_ratio:.2f} times the first page (p50; {tail:.2f} by p99)"
+    lines += ["", f"Page {DEEP:,} of {largest:,} costs {told}.", ""]
+    return lines
+
+
+def plot(results: dict[str, dict[str, dict[int, list[float]]]], sizes: list[int]) -> None:
+    mpl.use("Agg")
+    figure, axes = plt.subplots(1, len(results), figsize=(5 * len(results), 4), squeeze=False)
+    for axis, (engine, times) in zip(axes[0], results.items(), strict=True):
+        for name, by_size in times.items():
+            axis.plot(sizes, [share(by_size[size], 0.99) for size in sizes], "o-", label=name)
+        axis.set(xscale="log", yscale="log", xlabel="records", ylabel="p99, ms", title=engine)
+        axis.legend(fontsize=7)
+    figure.tight_layout()
+    PLOT.parent.mkdir(exist_ok=True)
+    figure.savefig(PLOT, dpi=80)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engines", nargs="+", default=["embedded", "mongodb"])
+    parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES))
+    parser.add_argument("--folder", type=Path, help="for the data: some 15 GB")
+    chosen = parser.parse_args()
+    results: dict[str, dict[str, dict[int, list[float]]]] = {}
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
+        for engine in chosen.engines:
+            if engine == "embedded":
+                store: Store = EmbeddedStore(Path(folder) / "store.db", SystemClock())
+                results["SQLite"] = uvloop.run(measure(store, chosen.sizes))
+                continue
+            server = MongoDB(Path(folder))
+            try:
+                server.start()
+                store = MongoStore(server.url, "scale", timeout_s=60)
+                results["MongoDB"] = uvloop.run(measure(store, chosen.sizes))
+            finally:
+                server.stop()
+    lines = [line for name, times in results.items() for line in report(name, times, chosen.sizes)]
+    print("\n".join(lines))
+    write(lines, results)
+    plot(results, chosen.sizes)
+
+
+def write(lines: list[str], results: dict[str, dict[str, dict[int, list[float]]]]) -> None:
+    """Put the tables between their marks, and the figures into a file."""
+    start, end = "<!-- scale: made by bench.scale -->", "<!-- scale: end -->"
+    text = REPORT.read_text()
+    head, _, rest = text.partition(start)
+    _, _, tail = rest.partition(end)
+    REPORT.write_text(f"{head}{start}\n\n" + "\n".join(lines) + f"\n{end}{tail}")
+    summary = {
+        engine: {
+            name: {
+                str(size): {"p50_ms": median(values), "p99_ms": share(values, 0.99)}
+                for size, values in by_size.items()
+            }
+            for name, by_size in times.items()
+        }
+        for engine, times in results.items()
+    }
+    FIGURES.parent.mkdir(exist_ok=True)
+    FIGURES.write_text(json.dumps(summary, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
