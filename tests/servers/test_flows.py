@@ -19,9 +19,15 @@ FLOWS = [
     ("test_http_api.py",),
     ("test_bad_input.py",),
     ("test_quarantine.py",),
+    ("test_search.py",),
     ("test_state_machine.py", "--hypothesis-profile=few"),
 ]
-LONG = [("test_state_machine.py",), ("test_command_line.py",), ("test_flights.py",)]
+LONG = [
+    ("test_state_machine.py",),
+    ("test_command_line.py",),
+    ("test_flights.py",),
+    ("test_flight_questions.py",),
+]
 
 
 @pytest.mark.parametrize(
