@@ -24,6 +24,7 @@ _GATHER_S: Final = 0.02
 entries costs half as much an entry as one of 60. A lone write is applied at once."""
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 5.0
+_AGAIN_S: Final = 0.2
 
 _log = logger("worker")
 
@@ -63,8 +64,7 @@ class Worker:
             while not stop.is_set():
                 await self._round(consumer, stop)
         finally:
-            indexing.cancel()
-            await asyncio.wait((indexing,))
+            await _end(indexing)
             await consumer.close()
 
     async def _round(self, consumer: Consumer, stop: asyncio.Event) -> None:
@@ -102,6 +102,13 @@ class Worker:
         self.assigned = True
         _log.info("assigned", partitions=len(start), held=len(partitions) - len(start))
         return start
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel, until it has ended: MongoDB's driver may take a cancellation for its own."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=_AGAIN_S)
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> bool:

@@ -152,9 +152,10 @@ def _interval(branch: Branch, of: Ordered) -> tuple[Range | None, set[int]]:
         used.add(place)
     if kind is None:
         return _hull(branch, of), used
-    if not low.values:
+    # Times are all of one type, and always there: nothing lies beyond them.
+    if not low.values and not of.field.is_time:
         low = End((_FIRST_TEXT,)) if kind is str else End((None,), is_open=True)
-    if not high.values:
+    if not high.values and not of.field.is_time:
         high = End((_ABOVE_TEXT if kind is str else _FIRST_TEXT,), is_open=True)
     return (Range(high, low) if of.descending else Range(low, high)), used
 

@@ -51,8 +51,9 @@ def found_in(scan: Scan, one: Range, now: int) -> tuple[Document, Mapping[str, A
 
 def _ids(low: Key, high: Key, one: Range) -> Document:
     bounds: Document = {}
-    if low:
+    # All ids are text; what is none stands for an end of all text.
+    if low and isinstance(low[0], str):
         bounds["$gt" if one.low.is_open else "$gte"] = low[0]
-    if high:
+    if high and isinstance(high[0], str):
         bounds["$lt" if one.high.is_open else "$lte"] = high[0]
     return {_BY_ID: bounds} if bounds else {}
