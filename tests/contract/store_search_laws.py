@@ -220,7 +220,8 @@ class StoreSearchLaws:
             (GroupKey(field("data.k")),),
             (
                 Measure(Function.COUNT),
-                *(Measure(one, number) for one in list(Function) if one is not Function.COUNT),
+                *(Measure(one, number) for one in (Function.SUM, Function.AVERAGE)),
+                *(Measure(one, number) for one in (Function.MIN, Function.MAX)),
             ),
         )
         groups = await store.aggregate(collection, [Scan()], None, wanted, 0, 10)
@@ -235,6 +236,20 @@ class StoreSearchLaws:
         groups = await store.aggregate(collection, [Scan(filter=asked)], asked, alone, 0, 10)
         # The array's element is above 0, but it is no number to add.
         assert [one.measures for one in groups] == [(4, 103.5)]
+
+    async def test_percentiles_are_by_nearest_rank(self, stores: Stores) -> None:
+        store = await stores.fresh()
+        documents: list[dict[str, Any]] = [{"n": n} for n in (15, 20, 35, 40, 50)]
+        collection = await filled(store, [*documents, {"n": "x"}, {"n": [99]}, {}])
+        percents = (5, 30, 40, 50, 99.9)
+        measures = tuple(Measure(Function.PERCENTILE, field("data.n"), one) for one in percents)
+        wanted = Aggregation((), measures)
+        groups = await store.aggregate(collection, [Scan()], None, wanted, 0, 10)
+        # The example of Wikipedia's "Percentile", the nearest-rank method; 99.9 is the last.
+        assert [one.measures for one in groups] == [(15, 20, 20, 35, 50)]
+        none = parse_filter({"data.n": "x"})
+        groups = await store.aggregate(collection, [Scan(filter=none)], none, wanted, 0, 10)
+        assert [one.measures for one in groups] == [(None,) * 5]
 
     async def test_times_are_grouped_by_stretches(self, stores: Stores) -> None:
         store, collection = await stores.fresh(), new_collection()

@@ -324,6 +324,7 @@ def test_groups_have_their_figures(large: Records) -> None:
             "mean": {"average": "data.n"},
             "least": {"min": "data.n"},
             "most": {"max": "data.at"},
+            "p50": {"p50": "data.n"},
         },
         "sort": ["-sum"],
         "limit": 2,
@@ -334,12 +335,14 @@ def test_groups_have_their_figures(large: Records) -> None:
             "keys": {"data.site": "east"},
             "measures": {
                 "count": 8, "sum": 292, "mean": 36.5, "least": 26, "most": "2026-01-02T23:00:00Z",
+                "p50": 35,
             },
         },
         {
             "keys": {"data.site": "south"},
             "measures": {
                 "count": 8, "sum": 284, "mean": 35.5, "least": 25, "most": "2026-01-02T22:00:00Z",
+                "p50": 34,
             },
         },
     ]  # fmt: skip

@@ -118,8 +118,8 @@ class Bucket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AggregateRecords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Groups, and what is worked out over each.
 
-    A measure is `"count"`, or an object of one function (`sum`, `average`, `min`, `max`) and the
-    field that it is of. Groups are sorted by keys and measures, a minus for descending.
+    A measure is `"count"`, or an object of one function (`sum`, `average`, `min`, `max`, or a
+    percentile such as `p99.9`) and the field that it is of. Groups are sorted by keys and measures, a minus for descending.
     """
 
     measures: dict[str, str | dict[str, str]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -13,6 +14,10 @@ from penstock.records.field import ID, field
 from penstock.records.record import timestamp
 
 _MOST_KEYS: Final = 4
+_PERCENTILE: Final = re.compile(r"p([1-9][0-9]?(?:\.[0-9])?)")
+_FUNCTIONS: Final = {
+    one.value: one for one in (Function.SUM, Function.AVERAGE, Function.MIN, Function.MAX)
+}
 _MOST_MEASURES: Final = 20
 _MOST_GROUPS: Final = 10_000
 
@@ -84,16 +89,17 @@ def _measure(given: str | dict[str, str], pointer: str) -> Measure:
     if len(given) != 1:
         raise _bad(pointer, "A measure is one function of one field.")
     ((name, of),) = given.items()
+    percentile = _PERCENTILE.fullmatch(name)
     try:
-        function = Function(name)
         named = field(of)
     except ValueError as error:
         raise _bad(pointer, str(error)) from None
-    if function is Function.COUNT or named == ID:
-        raise _bad(pointer, "A measure is sum, average, min or max of a field, or count.")
-    if named.is_time and function in (Function.SUM, Function.AVERAGE):
-        raise _bad(pointer, "Times are neither added nor averaged.")
-    return Measure(function, named)
+    function = Function.PERCENTILE if percentile else _FUNCTIONS.get(name)
+    if function is None or named == ID:
+        raise _bad(pointer, f"A function is p1 to p99.9 or one of {', '.join(_FUNCTIONS)}.")
+    if named.is_time and function not in (Function.MIN, Function.MAX):
+        raise _bad(pointer, "Of times there is a min and a max only.")
+    return Measure(function, named, float(percentile[1]) if percentile else 0.0)
 
 
 def _value(key: GroupKey, value: Any) -> Any:

@@ -11,13 +11,17 @@ from penstock.records.field import Field, Scalar
 
 
 class Function(Enum):
-    """What is worked out. Sums and averages are over numbers, the rest over all that has order."""
+    """What is worked out. MIN and MAX are over all that has an order, the others over numbers.
+
+    A percentile is by nearest rank: the least value that so many percent of all are not above.
+    """
 
     COUNT = "count"
     SUM = "sum"
     AVERAGE = "average"
     MIN = "min"
     MAX = "max"
+    PERCENTILE = "percentile"
 
 
 class GroupKey(NamedTuple):
@@ -34,10 +38,11 @@ class GroupKey(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """A function over a field; COUNT has none."""
+    """A function over a field; COUNT has none. `percent` is for PERCENTILE, above 0, up to 100."""
 
     function: Function
     field: Field | None = None
+    percent: float = 0.0
 
 
 class Aggregation(msgspec.Struct, frozen=True):

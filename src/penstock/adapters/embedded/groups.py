@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from penstock.adapters.embedded.filters import expression, json_path
 from penstock.adapters.embedded.scans import Stretch
 from penstock.records.aggregate import Aggregation, Function, Group, GroupKey, Measure
 from penstock.records.field import Field
+
+PERCENTILE: Final = "percentile_by_rank"
+
+
+class PercentileByRank:
+    """An aggregate function of SQL: the value at a percentile, by nearest rank."""
+
+    def __init__(self) -> None:
+        self._values: list[float] = []
+        self._percent = 0.0
+
+    def step(self, *given: Any) -> None:
+        value, self._percent = given
+        if value is not None:
+            self._values.append(value)
+
+    def final(self) -> float | None:
+        if not self._values:
+            return None
+        rank = math.ceil(self._percent / 100 * len(self._values))
+        return sorted(self._values)[rank - 1]
 
 
 def statement(
@@ -69,6 +91,8 @@ def _measure(measure: Measure, sums: str) -> str:
             return f"ifnull({sums}({_number(measure.field)}), 0)"
         case Function.AVERAGE:
             return f"avg({_number(measure.field)})"
+        case Function.PERCENTILE:
+            return f"{PERCENTILE}({_number(measure.field)}, {measure.percent})"
         case _:
             return f"{measure.function.value}({_scalar(measure.field)})"
 

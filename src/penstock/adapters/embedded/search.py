@@ -11,7 +11,12 @@ import apsw
 
 from penstock.adapters.embedded import states
 from penstock.adapters.embedded.database import Readers, query, store_errors
-from penstock.adapters.embedded.groups import group_of, statement
+from penstock.adapters.embedded.groups import (
+    PERCENTILE,
+    PercentileByRank,
+    group_of,
+    statement,
+)
 from penstock.adapters.embedded.scans import stretches
 from penstock.errors import DeadlineExceeded, Unavailable
 from penstock.ports.clock import Clock
@@ -91,6 +96,8 @@ class Search:
             parts = [one for scan in scans for one in stretches(table, scan, now)]
             if not parts:
                 return []
+            connection = self._readers.connection
+            connection.create_aggregate_function(PERCENTILE, PercentileByRank, 2)
             try:
                 rows = self._query(*statement(table, parts, wanted))
             except apsw.SQLError as error:

@@ -35,9 +35,15 @@ def pipeline(filter_: Filter | None, wanted: Aggregation, now: int) -> list[Docu
     order = {names[place]: -1 if descending else 1 for place, descending in wanted.sort}
     # Groups that are equal in that come in the order of their keys.
     order |= {name: 1 for name in names[: len(keys)] if name not in order}
+    ranked = {
+        f"m{place}": _at_rank(f"$m{place}", one.percent)
+        for place, one in enumerate(wanted.measures)
+        if one.function is Function.PERCENTILE
+    }
     return [
         {"$match": found},
         {"$group": {"_id": keys or None, **measures}},
+        *([{"$set": ranked}] if ranked else []),
         *([{"$sort": order}] if order else []),
         {"$limit": wanted.limit},
     ]
@@ -87,10 +93,22 @@ def _key(key: GroupKey) -> Any:
 def _measure(measure: Measure) -> Any:
     if measure.field is None:
         return {"$sum": 1}
+    if measure.function is Function.PERCENTILE:
+        # An array of all its numbers: MongoDB has percentiles of its own from 7.0 on only.
+        number = {"$in": [{"$type": f"${path(measure.field)}"}, _NUMBERS]}
+        return {"$push": {"$cond": [number, f"${path(measure.field)}", "$$REMOVE"]}}
     operator = _OPERATORS[measure.function]
     if measure.function in (Function.SUM, Function.AVERAGE):
         return {operator: _only(measure.field, _NUMBERS)}
     return {operator: _only(measure.field, _SCALARS)}
+
+
+def _at_rank(values: str, percent: float) -> Document:
+    """The value at a percentile of an array, by nearest rank; null where it is empty."""
+    rank = {"$toInt": {"$ceil": {"$multiply": [percent / 100, {"$size": values}]}}}
+    ordered = {"$sortArray": {"input": values, "sortBy": 1}}
+    at_rank = {"$arrayElemAt": [ordered, {"$subtract": [rank, 1]}]}
+    return {"$cond": [{"$eq": [{"$size": values}, 0]}, None, at_rank]}
 
 
 def _only(field: Field, types: Sequence[str]) -> Any:
