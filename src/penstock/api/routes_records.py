@@ -7,22 +7,24 @@ from typing import Final
 from penstock.api import bulk, read, search, write
 from penstock.api import parameters as p
 from penstock.api.messages import (
-    AggregateRecords,
     Applied,
     BulkDone,
     BulkFailed,
     BulkLine,
     Durable,
-    ExportDone,
-    ExportFailed,
     GetRecords,
     GotRecords,
-    GroupList,
     LineDurable,
     LineRefused,
-    QueryRecords,
     Record,
     RecordData,
+)
+from penstock.api.messages_search import (
+    AggregateRecords,
+    ExportDone,
+    ExportFailed,
+    GroupList,
+    QueryRecords,
     RecordPage,
 )
 from penstock.api.route import (

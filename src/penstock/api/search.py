@@ -11,7 +11,7 @@ import msgspec
 from penstock.api import headers
 from penstock.api.body import whole
 from penstock.api.document import convert
-from penstock.api.messages import (
+from penstock.api.messages_search import (
     AggregateRecords,
     CountView,
     ExportDone,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from penstock.api.messages import AggregateRecords, Bucket, GroupView
+from penstock.api.messages_search import AggregateRecords, Bucket, GroupView
 from penstock.errors import Fault, Malformed
 from penstock.records.aggregate import Aggregation, Function, Group, GroupKey, Measure
 from penstock.records.collection import milliseconds

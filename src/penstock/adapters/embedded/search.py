@@ -78,7 +78,11 @@ class Search:
 
     async def estimate(self, collection_id: str) -> int:
         def work(table: str) -> int:
-            sql = f"SELECT ifnull(max(number) - min(number) + 1, 0) FROM {table}"
+            # Both in one query would be a scan; each alone is the end of the tree.
+            sql = (
+                f"SELECT ifnull((SELECT max(number) FROM {table})"
+                f" - (SELECT min(number) FROM {table}) + 1, 0)"
+            )
             return int(self._query(sql, ())[0][0])
 
         return await self._within(collection_id, None, work, hops=False) or 0
