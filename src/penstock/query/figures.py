@@ -9,7 +9,7 @@ from penstock.ports.clock import Clock
 from penstock.ports.store import Store
 from penstock.query.guard import Guard
 from penstock.query.plan import Plan
-from penstock.records.aggregate import Aggregation, Group
+from penstock.records.aggregate import Aggregation, Function, Group, Measure
 from penstock.records.collection import Target
 from penstock.records.filter import Filter
 from penstock.records.scan import Scan
@@ -73,9 +73,15 @@ class Figures:
             target, filter_, (), allow_scan=allow_scan, reads_all=True
         ) as plan:
             time_s = deadline - self._clock.monotonic()
-            return await self._store.aggregate(
+            groups = await self._store.aggregate(
                 target.collection.id, _scans(plan), filter_, wanted, self._clock.now(), time_s
             )
+        # Without keys, nothing is a group as well.
+        return groups or ([] if wanted.keys else [Group((), tuple(map(_of_none, wanted.measures)))])
+
+
+def _of_none(measure: Measure) -> int | None:
+    return 0 if measure.function in (Function.COUNT, Function.SUM) else None
 
 
 def _scans(plan: Plan) -> list[Scan]:

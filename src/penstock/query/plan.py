@@ -143,9 +143,9 @@ def _served(index: Index, branch: Branch, use: Use) -> list[Stream] | None:
 
 def _joined(found: list[Stream]) -> list[Stream]:
     """Streams of one index, one after the other, as one; those of arrays stay apart."""
-    first = found[0]
-    if first.index.is_array:
+    if not found or found[0].index.is_array:
         return found
+    first = found[0]
     return [msgspec.structs.replace(first, prefix=(), ranges=tuple(one.ranges[0] for one in found))]
 
 
