@@ -201,6 +201,27 @@ def test_a_small_collection_needs_no_index(ask: Caller) -> None:
     assert small.ids(filter={"id": {"$gt": "c"}}, sort="-id") == ["e", "d"]
 
 
+@pytest.mark.parametrize(
+    ("filter_", "count"),
+    [
+        ({"data.at": {"$in": []}}, 0),
+        ({"data.at": {"$nin": []}}, 600),
+        ({"$not": {}}, 0),
+        ({"$not": {"$not": {"data.at": {"$in": []}}}}, 0),
+        ({"$or": [{"data.at": {"$in": []}}, {"id": {"$in": []}}, {"id": "r001"}]}, 1),
+        ({}, 600),
+    ],
+)
+@pytest.mark.parametrize("sort", ["", "data.at", "-data.at"])
+def test_what_always_or_never_holds_is_found_or_not(
+    large: Records, filter_: Any, count: int, sort: str
+) -> None:
+    query = {"filter": filter_, "allow_scan": "true"} | ({"sort": sort} if sort else {})
+    assert len(large.ids(**query, page_size=1000)) == count
+    found = large.page(**query, count="exact", page_size=1).json["count"]
+    assert found == {"value": count, "kind": "exact"}
+
+
 def test_records_are_found_by_their_times(ask: Caller) -> None:
     records = Records(ask, {"indexes": [{"fields": ["-created_at"]}]})
     records.await_indexes()

@@ -28,6 +28,10 @@ _COMPARED: Final = {
     Operator.LT: "<",
     Operator.LTE: "<=",
 }
+_ALWAYS: Final = "octet_length(data) >= 0"
+_NEVER: Final = "octet_length(data) < 0"
+"""Not 1 and 0: where SQLite sees beforehand that nothing can be found, it does not find a use for
+the index that it is told to take, and says that there is no solution."""
 _UPWARDS: Final = (Operator.GT, Operator.GTE)
 _TRUE, _FALSE = b"\x01", b"\x00"
 
@@ -66,9 +70,9 @@ def condition(filter_: Filter) -> Condition:
         case Comparison(field, operator, value):
             return _comparison(field, operator, value)
         case All(parts):
-            return _joined("AND", parts, "1")
+            return _joined("AND", parts, _ALWAYS)
         case Either(parts):
-            return _joined("OR", parts, "0")
+            return _joined("OR", parts, _NEVER)
         case Not(part):
             inner = condition(part)
             return Condition(f"NOT ({inner.sql})", inner.bindings)
@@ -88,7 +92,7 @@ def _comparison(field: Field, operator: Operator, value: Any) -> Condition:
     if operator is Operator.EXISTS:
         return Condition(_some(field, None))
     if operator is Operator.IN:
-        return _joined("OR", tuple(Comparison(field, Operator.EQ, one) for one in value), "0")
+        return _joined("OR", tuple(Comparison(field, Operator.EQ, one) for one in value), _NEVER)
     if operator is Operator.EQ and value is None:
         null = _some(field, "leaf.type = 'null'")
         return Condition(f"{null} OR NOT {_some(field, None)}")
@@ -109,6 +113,8 @@ ATOM: Final = (
 
 def _compared(sql: str, operator: Operator, value: Any) -> Condition:
     """An expression against a value of the same type."""
+    if operator is Operator.IN and not value:
+        return Condition(_NEVER)
     if operator is Operator.IN:
         marks = ", ".join("?" * len(value))
         return Condition(f"({sql}) IN ({marks})", tuple(map(bound, value)))
