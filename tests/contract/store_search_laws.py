@@ -321,7 +321,7 @@ async def check_pages(
     expected = [n for n, one in enumerate(documents) if matches(one, filter_)]
     assert sorted(found) == expected
     keys = [order_key(documents[n], n, sort) for n in found]
-    assert keys == sorted(keys, key=cmp_to_key(by(sort)))
+    assert keys == sorted(keys, key=cmp_to_key(by(sort))), (documents, filter_, sort, made)
 
 
 async def walk(store: Store, collection: str, made: Plan, size: int) -> list[str]:

@@ -42,6 +42,8 @@ def planned(filter_: Any, sort: str = "") -> Any:
         ({"data.site": {"$in": ["a", "b"]}}, "data.site", [SITE]),
         ({"data.site": "a"}, "data.level", [SITE]),
         ({"data.site": "a"}, "data.site,data.level,-id", [SITE]),
+        # Each alternative has one value, but not the same.
+        ({"$or": [{"data.at": "a"}, {"data.at": "b"}]}, "data.at", [AT, AT]),
         (None, "data.site,-data.level", [SITE]),
         (None, "-data.at", [AT]),
         ({"data.at": {"$in": []}}, "", []),

@@ -167,25 +167,34 @@ def _in_order(found: Sequence[Branch], sort: Sort, indexes: Sequence[Index]) -> 
 
 def _by(index: Index, points: int, found: Sequence[Branch], sort: Sort) -> tuple[int, Plan] | None:
     """A plan with so many points in each branch, and how well it bounds the worst of them."""
+    uses = [use_of(index, branch, points) for branch in found]
+    if any(
+        len(use.points) != points or (branch and not use.score)
+        for use, branch in zip(uses, found, strict=True)
+    ):
+        return None
+    reverse = _reading(index, sort, points, _fixed(index, uses))
+    if reverse is None:
+        return None
     chosen: list[Stream] = []
-    score, reverse = 1_000, False
-    for branch in found:
-        use = use_of(index, branch, points)
-        if len(use.points) != points or (branch and not use.score):
-            return None
-        fixed = frozenset(
-            one.field
-            for one, values in zip(index.order, use.points, strict=False)
-            if len(values) == 1
-        )
-        reading = _reading(index, sort, points, fixed)
+    for use, branch in zip(uses, found, strict=True):
         made = streams(index, branch, use)
-        if reading is None or made is None:
+        if made is None:
             return None
-        reverse = reading
-        score = min(score, use.score)
         chosen += made
+    score = min(use.score for use in uses)
     return score, Plan(tuple(chosen), reverse, merged=len(chosen) > 1)
+
+
+def _fixed(index: Index, uses: Sequence[Use]) -> frozenset[Field]:
+    """The fields that have one and the same value in all streams."""
+    fixed = set()
+    for one, *points in zip(index.order, *(use.points for use in uses), strict=False):
+        # To Python 1 is True.
+        values = {(isinstance(value, bool), value) for some in points for value in some}
+        if len(values) == 1:
+            fixed.add(one.field)
+    return frozenset(fixed)
 
 
 def _reading(index: Index, sort: Sort, points: int, fixed: frozenset[Field]) -> bool | None:
