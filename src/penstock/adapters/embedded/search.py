@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from typing import Any, Final, TypeVar
 
 import apsw
@@ -18,7 +17,7 @@ from penstock.adapters.embedded.groups import (
     group_of,
     statement,
 )
-from penstock.adapters.embedded.scans import Stretch, stretches
+from penstock.adapters.embedded.scans import stretches
 from penstock.errors import DeadlineExceeded, Unavailable
 from penstock.ports.clock import Clock
 from penstock.records.aggregate import Aggregation, Group
@@ -28,8 +27,6 @@ from penstock.records.scan import Scan
 
 T = TypeVar("T")
 
-_AT_ONCE: Final = 20
-"""Stretches in a statement."""
 _STEPS: Final = 20_000
 """Instructions of SQLite's machine between two looks at the clock: some tenths of a millisecond."""
 
@@ -150,27 +147,17 @@ class Search:
             connection.set_progress_handler(None)
 
     def _rows(self, table: str, scan: Scan, limit: int, now: int) -> Iterator[states.Row]:
-        parts = stretches(table, scan, now)
-        while limit > 0 and (some := list(islice(parts, _AT_ONCE))):
-            sql, bindings = _one_after_another(table, some, limit)
-            rows = states.read_rows(self._readers.connection, sql, bindings)
+        # One statement for each: together in one they took longer.
+        for source, held, order in stretches(table, scan, now):
+            sql = f"SELECT {table}.* FROM {source} WHERE {held.sql} ORDER BY {order} LIMIT ?"
+            rows = states.read_rows(self._readers.connection, sql, (*held.bindings, limit))
             yield from rows
             limit -= len(rows)
+            if limit <= 0:
+                return
 
     def _query(self, sql: str, bindings: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         return query(self._readers.connection, sql, bindings)
-
-
-def _one_after_another(
-    table: str, parts: Sequence[Stretch], limit: int
-) -> tuple[str, tuple[Any, ...]]:
-    """Stretches in one statement, of which SQLite begins each when the one before has ended."""
-    selects = [
-        f"SELECT * FROM (SELECT {table}.* FROM {source} WHERE {held.sql} ORDER BY {order} LIMIT ?)"
-        for source, held, order in parts
-    ]
-    bindings = [value for one in parts for value in (*one.held.bindings, limit)]
-    return f"{' UNION ALL '.join(selects)} LIMIT ?", (*bindings, limit)
 
 
 @contextmanager
