@@ -332,7 +332,9 @@ async def walk(store: Store, collection: str, made: Plan, size: int) -> list[str
     pages: list[list[str]] = []
     mark, first, has_more = None, None, True
     while has_more:
-        found, has_more = await finder.find(target, made, mark, size, 10**9, False, until)
+        found, has_more = await finder.find(
+            target, made, mark, size, 10**9, backward=False, deadline=until
+        )
         pages.append([one.state.record_id for one in found])
         mark = found[-1].mark if found else None
         first = found[0].mark if found else None
@@ -342,7 +344,9 @@ async def walk(store: Store, collection: str, made: Plan, size: int) -> list[str
         behind: list[str] = []
         has_more = True
         while has_more:
-            found, has_more = await finder.find(target, made, first, size, 10**9, True, until)
+            found, has_more = await finder.find(
+                target, made, first, size, 10**9, backward=True, deadline=until
+            )
             behind = [one.state.record_id for one in found] + behind
             first = found[0].mark if found else None
         assert behind == forward[: len(behind)]

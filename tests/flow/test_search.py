@@ -209,7 +209,7 @@ def test_a_small_collection_needs_no_index(ask: Caller) -> None:
         ({"$not": {}}, 0),
         ({"$not": {"$not": {"data.at": {"$in": []}}}}, 0),
         ({"$or": [{"data.at": {"$in": []}}, {"id": {"$in": []}}, {"id": "r001"}]}, 1),
-        ({}, 600),
+        ({"$and": [{}]}, 600),
     ],
 )
 @pytest.mark.parametrize("sort", ["", "data.at", "-data.at"])
@@ -220,6 +220,11 @@ def test_what_always_or_never_holds_is_found_or_not(
     assert len(large.ids(**query, page_size=1000)) == count
     found = large.page(**query, count="exact", page_size=1).json["count"]
     assert found == {"value": count, "kind": "exact"}
+
+
+def test_an_empty_filter_is_none(large: Records) -> None:
+    assert len(large.ids(filter={}, page_size=1000)) == 600
+    assert large.page(filter={}, count="estimated").json["count"]["kind"] == "estimated"
 
 
 def test_records_are_found_by_their_times(ask: Caller) -> None:
@@ -387,8 +392,12 @@ def test_groups_have_their_figures(large: Records) -> None:
         ({"measures": {"n": "sum"}}, "/measures/n"),
         ({"measures": {"n": {"median": "data.n"}}}, "/measures/n"),
         ({"measures": {"n": {"sum": "n"}}}, "/measures/n"),
-        ({"measures": {}, "group_by": ["x"]}, "/group_by/0"),
-        ({"measures": {}, "group_by": [{"field": "data.at", "every": "1y"}]}, "/group_by/0"),
+        ({"measures": {}}, "/measures"),
+        ({"measures": {"n": "count"}, "group_by": ["x"]}, "/group_by/0"),
+        (
+            {"measures": {"n": "count"}, "group_by": [{"field": "data.at", "every": "1y"}]},
+            "/group_by/0",
+        ),
         ({"measures": {"n": "count"}, "sort": ["m"]}, "/sort/0"),
         ({"measures": {"n": "count"}, "limit": 0}, "/limit"),
     ],

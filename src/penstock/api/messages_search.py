@@ -29,7 +29,7 @@ class RecordPage(msgspec.Struct, frozen=True):
 class QueryRecords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A search. `sort` is fields, comma-separated, a minus for descending."""
 
-    filter: Any = UNSET
+    filter: dict[str, Any] | UnsetType = UNSET
     sort: str | None = None
     fields: list[str] | None = None
     page_size: int | None = None
@@ -55,7 +55,7 @@ class AggregateRecords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     measures: dict[str, str | dict[str, str]]
     group_by: list[str | Bucket] = []
-    filter: Any = UNSET
+    filter: dict[str, Any] | UnsetType = UNSET
     sort: list[str] = []
     limit: int = 1000
     allow_scan: bool = False

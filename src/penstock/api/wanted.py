@@ -26,6 +26,8 @@ def aggregation(given: AggregateRecords) -> Aggregation:
     """What is asked for. Raises `Malformed` (`invalid_body`) with a pointer."""
     if len(given.group_by) > _MOST_KEYS or len(given.measures) > _MOST_MEASURES:
         raise _bad("", f"At most {_MOST_KEYS} keys and {_MOST_MEASURES} measures.")
+    if not given.measures:
+        raise _bad("/measures", "At least one measure.")
     if not 1 <= given.limit <= _MOST_GROUPS:
         raise _bad("/limit", f"The limit is 1 to {_MOST_GROUPS}.")
     keys = tuple(_key(one, f"/group_by/{place}") for place, one in enumerate(given.group_by))

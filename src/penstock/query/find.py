@@ -17,7 +17,10 @@ from penstock.records.index import Key, Ordered, Range, Rank, cut, ranks
 from penstock.records.record import State
 from penstock.records.scan import Scan
 
-_FIRST_PART: Final = 32
+_FIRST_PART: Final = 16
+_FIRST_OF_SMALL: Final = 64
+_SMALL: Final = 64 * 1024
+"""Bytes of a record, below which more of them are read at first."""
 _GROWTH: Final = 4
 _MOST_MERGED: Final = 2_000
 """Records in hand where streams are merged; a page of many streams is the shorter for it."""
@@ -62,6 +65,7 @@ class Finder:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._of_small: set[str] = set()
 
     async def find(
         self,
@@ -70,7 +74,8 @@ class Finder:
         mark: Mark | None,
         size: int,
         most_bytes: int,
-        backward: bool,  # noqa: FBT001  # named at its one call
+        *,
+        backward: bool,
         deadline: float,
     ) -> tuple[list[Found], bool]:
         """Up to `size` records after a mark, or before it, in the plan's order; and are there more?
@@ -95,7 +100,8 @@ class Finder:
     ) -> tuple[list[Found], int]:
         """One more than fit, if there are so many; and how many fit."""
         found: list[Found] = []
-        part, total = _FIRST_PART, 0
+        is_small = search.collection_id in self._of_small
+        part, total = _FIRST_OF_SMALL if is_small else _FIRST_PART, 0
         turned = -1 if search.backward else 1
         for place, stream in list(enumerate(search.plan.streams))[::turned]:
             ranges: Sequence[Range] = stream.ranges
@@ -109,6 +115,7 @@ class Finder:
                 more = await self._scan(search, stream, ranges, place, wanted)
                 found += more
                 total += sum(_length(one.state) for one in more)
+                self._note(search.collection_id, found, total)
                 if len(found) > size:
                     return found, size
                 if total >= most_bytes and len(found) > 1:
@@ -120,6 +127,13 @@ class Finder:
                 part *= _GROWTH
                 await asyncio.sleep(0)
         return found, size
+
+    def _note(self, collection_id: str, found: Sequence[Found], total: int) -> None:
+        """Remember whether a collection's records are small, by those seen last."""
+        if total < _SMALL * len(found):
+            self._of_small.add(collection_id)
+        else:
+            self._of_small.discard(collection_id)
 
     async def _merged(self, search: _Search, wanted: int) -> list[Found]:
         """The first of all streams together; a record that several have comes once."""

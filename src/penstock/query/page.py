@@ -102,7 +102,13 @@ class Pages:
             query = plan.digest(search.filter, search.sort)
             cursor = self._cursor(target, query, search.token)
             found, has_more = await self._finder.find(
-                target, plan, cursor.mark, search.size, _MOST_BYTES, cursor.backward, deadline
+                target,
+                plan,
+                cursor.mark,
+                search.size,
+                _MOST_BYTES,
+                backward=cursor.backward,
+                deadline=deadline,
             )
         return self._page(target, query, cursor, found, search.projection, has_more=has_more)
 

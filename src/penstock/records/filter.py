@@ -72,9 +72,13 @@ _ORDERED: Final = {one.value: one for one in (Operator.GT, Operator.GTE, Operato
 _NEGATED: Final = {"$ne": Operator.EQ, "$nin": Operator.IN}
 
 
-def parse_filter(document: Any, pointer: str = "") -> Filter:
-    """The tree of a decoded filter. Raises `Malformed` (`invalid_filter`) with a pointer."""
-    return _Parser().object(document, pointer, 1)
+def parse_filter(document: Any, pointer: str = "") -> Filter | None:
+    """The tree of a decoded filter; None for the empty one, which holds for all records.
+
+    Raises `Malformed` (`invalid_filter`) with a pointer.
+    """
+    parsed = _Parser().object(document, pointer, 1)
+    return None if parsed == All(()) else parsed
 
 
 def shape(filter_: Filter | None) -> str:

@@ -35,17 +35,19 @@ class Search:
     Args:
         layout: of the database.
         read: finds documents.
+        timeout_s: of any operation, after which the server counts as away.
     """
 
-    def __init__(self, layout: Layout, read: Reading) -> None:
+    def __init__(self, layout: Layout, read: Reading, timeout_s: float) -> None:
         self._layout = layout
         self._read = read
+        self._timeout_s = timeout_s
 
     async def scan(
         self, collection_id: str, scan: Scan, limit: int, now: int, time_s: float
     ) -> list[State]:
         found: list[State] = []
-        with _limited(time_s):
+        with self._limited(time_s):
             for one in scan.ranges[:: -1 if scan.reverse else 1]:
                 wanted, options = found_in(scan, one, now)
                 documents = await self._read(
@@ -70,7 +72,7 @@ class Search:
         time_s: float,
     ) -> int:
         records = settled(self._layout.records(collection_id))
-        with _limited(time_s):
+        with self._limited(time_s):
             return await records.count_documents(
                 {"$and": [existing(now), condition(filter_)]}, limit=most
             )
@@ -88,26 +90,26 @@ class Search:
         now: int,
         time_s: float,
     ) -> list[Group]:
-        with _limited(time_s):
+        with self._limited(time_s):
             cursor = await settled(self._layout.records(collection_id)).aggregate(
                 pipeline(filter_, wanted, now)
             )
             return [group_of(wanted, one) async for one in cursor]
 
-
-@contextmanager
-def _limited(time_s: float) -> Iterator[None]:
-    """Ends what takes longer, here and on the server."""
-    if time_s <= 0:
-        raise DeadlineExceeded
-    try:
-        with store_errors(), pymongo.timeout(time_s):
-            yield
-    except OperationFailure as error:
-        if error.code not in _NO_INDEX:
+    @contextmanager
+    def _limited(self, time_s: float) -> Iterator[None]:
+        """Ends what takes longer, here and on the server: late; by our own limit, unavailable."""
+        if time_s <= 0:
+            raise DeadlineExceeded
+        try:
+            with store_errors(), pymongo.timeout(min(time_s, self._timeout_s)):
+                yield
+        except OperationFailure as error:
+            if error.code not in _NO_INDEX:
+                raise
+            raise Unavailable("store_unavailable", retry_after=1, internal=str(error)) from error
+        except Unavailable as error:
+            is_late = isinstance(error.__cause__, PyMongoError) and error.__cause__.timeout
+            if is_late and time_s < self._timeout_s:
+                raise DeadlineExceeded from error
             raise
-        raise Unavailable("store_unavailable", retry_after=1, internal=str(error)) from error
-    except Unavailable as error:
-        if isinstance(error.__cause__, PyMongoError) and error.__cause__.timeout:
-            raise DeadlineExceeded from error
-        raise

@@ -50,7 +50,7 @@ class MongoStore:
         self._client = connect(url, timeout_s)
         self._layout = Layout(self._client, database)
         self._seen: Timestamp | None = None
-        search = Search(self._layout, self._read)
+        search = Search(self._layout, self._read, timeout_s)
         self.scan, self.count = search.scan, search.count
         self.estimate, self.aggregate = search.estimate, search.aggregate
         indexes = Indexing(self._client, self._layout)
