@@ -206,6 +206,8 @@ def test_a_small_collection_needs_no_index(ask: Caller) -> None:
     [
         ({"data.at": {"$in": []}}, 0),
         ({"data.at": {"$nin": []}}, 600),
+        ({"data.at": {"$gt": "b", "$lt": "a"}}, 0),
+        ({"data.site": "north", "data.level": {"$gt": 9, "$lt": 9}}, 0),
         ({"$not": {}}, 0),
         ({"$not": {"$not": {"data.at": {"$in": []}}}}, 0),
         ({"$or": [{"data.at": {"$in": []}}, {"id": {"$in": []}}, {"id": "r001"}]}, 1),

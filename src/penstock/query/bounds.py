@@ -10,7 +10,7 @@ import msgspec
 
 from penstock.records.field import Field, Scalar
 from penstock.records.filter import All, Comparison, Filter, Not, Operator, after_prefix
-from penstock.records.index import End, Index, Key, Ordered, Range, ranks
+from penstock.records.index import End, Index, Key, Ordered, Range, is_empty, ranks
 
 _MOST_PREFIXES: Final = 100
 _LOWER: Final = (Operator.GT, Operator.GTE, Operator.PREFIX)
@@ -86,15 +86,18 @@ def streams(index: Index, branch: Branch, use: Use) -> list[Stream] | None:
     rest = [one for place, one in enumerate(branch) if place not in use.used]
     found: list[Stream] = []
     for prefix in prefixes:
+        one = _range(prefix, use.interval)
+        if is_empty(one, index.order):
+            continue
         others = rest
         if index.is_array:
             # A record may hold several of the values, and comes once.
             field = index.fields[0].field
             others = [
                 *rest,
-                *(Not(Comparison(field, Operator.EQ, one.prefix[0])) for one in found),
+                *(Not(Comparison(field, Operator.EQ, other.prefix[0])) for other in found),
             ]
-        found.append(Stream(index, prefix, (_range(prefix, use.interval),), conjunction(others)))
+        found.append(Stream(index, prefix, (one,), conjunction(others)))
     return found
 
 

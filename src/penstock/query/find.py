@@ -13,7 +13,7 @@ from penstock.ports.store import Store
 from penstock.query.bounds import Stream
 from penstock.query.plan import Plan, Sort
 from penstock.records.collection import Target
-from penstock.records.index import Key, Ordered, Range, Rank, cut, ranks
+from penstock.records.index import Key, Ordered, Range, Rank, cut, is_empty, ranks
 from penstock.records.record import State
 from penstock.records.scan import Scan
 
@@ -192,7 +192,7 @@ class Finder:
 def _rest(stream: Stream, ranges: Sequence[Range], key: Key, *, reverse: bool) -> Sequence[Range]:
     """What of the ranges comes after a key."""
     found = (cut(one, stream.index.order, key, reverse=reverse) for one in ranges)
-    return [one for one in found if one is not None]
+    return [one for one in found if one is not None and not is_empty(one, stream.index.order)]
 
 
 def _key(stream: Stream, state: State) -> Key:

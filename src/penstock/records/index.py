@@ -173,6 +173,16 @@ class Range(NamedTuple):
     high: End = End()
 
 
+def is_empty(one: Range, order: Sequence[Ordered]) -> bool:
+    """Whether no key can be in a range: its ends have passed each other."""
+    low, high = one
+    shared = min(len(low.values), len(high.values))
+    first, last = ranks(order, low.values[:shared]), ranks(order, high.values[:shared])
+    if first != last:
+        return first > last
+    return any(end.is_open and len(end.values) == shared for end in one)
+
+
 def cut(one: Range, order: Sequence[Ordered], key: Key, *, reverse: bool) -> Range | None:
     """What of a range comes after a whole key, or, in reverse, before it; None for nothing."""
     end = End(key, is_open=True)
