@@ -16,14 +16,6 @@ CONFIGURATION = """
 # 412, 422: whether a precondition holds, and what the schema of a collection says (the fuzzer puts
 # collections too), is no matter of the request's form.
 expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 412, 422, 429, "5xx"]
-
-[[operations]]
-# Filters, sorts and fields have a grammar that JSON Schema does not tell; tests of their own do.
-include-operation-id = [
-  "list_records", "query_records", "aggregate_records", "export_records", "put_collection",
-]
-[operations.checks]
-positive_data_acceptance.enabled = false
 """
 COLLECTION = "out-of-the-fuzzers-reach"
 

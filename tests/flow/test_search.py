@@ -432,11 +432,16 @@ def test_lists_are_kept_where_the_collection_says_so(ask: Caller) -> None:
     assert ask("GET", records.address).json["cache"]["lists"] == "1h"
     address = f"{records.address}/records"
     assert ask("GET", address).json["records"] == []
-    records.fill({"a": {}})
+    records.fill({"a": {"a": 1, "b": 1, "c": 1}})
     assert records.ids() == ["a"]
     kept = ask("GET", address)
     assert kept.json["records"] == []
     assert int(kept.headers["age"]) >= 0
+    for name in "abcdefgh":
+        fields = ask("GET", f"{address}?fields={name}")
+        assert fields.json["records"][0]["data"] == ({name: 1} if name in "abc" else {})
+        again = ask("GET", f"{address}?fields={name}")
+        assert again.body == fields.body
     fresh = ask("GET", address, headers={"Cache-Control": "no-cache"})
     assert [one["id"] for one in fresh.json["records"]] == ["a"]
 

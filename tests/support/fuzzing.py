@@ -39,3 +39,31 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
         headers["Idempotency-Key"] = f"{key[:200]}-{next(_keys)}"
     if query.get("page_token") == PAGE_TOKEN:
         case.path_parameters["collection"] = COLLECTION
+    if case.meta is not None and case.meta.generation.mode.is_positive:
+        _speak(query, case.body, case.operation.label)
+
+
+def _speak(query: dict[str, Any], body: Any, label: str) -> None:
+    """Put sentences of our own grammars (filters, sorts, fields) where the schema says text."""
+    if "page_token" in query:
+        # It was made for the plain listing, and belongs to no other query.
+        query.pop("filter", None)
+        query.pop("sort", None)
+    _put(query, filter='{"data.level":{"$gt":3}}', sort="-data.level", fields="data.level")
+    if not isinstance(body, dict):
+        return
+    filter_ = {"data.level": {"$gt": 3}}
+    if label.endswith(":query"):
+        fields = ["level"]
+        _put(body, filter=filter_, sort="-data.level", fields=fields, page_size=5)
+        body.pop("page_token", None)
+    if label.endswith(":aggregate"):
+        measures = {"n": "count", "top": {"max": "data.level"}}
+        _put(body, filter=filter_, measures=measures, sort=["-n"], limit=5)
+        _put(body, group_by=["data.site"])
+    if label.startswith("PUT"):
+        _put(body, indexes=[{"fields": ["data.level"]}])
+
+
+def _put(given: dict[str, Any], **values: Any) -> None:
+    given.update({name: value for name, value in values.items() if given.get(name) is not None})

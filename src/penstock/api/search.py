@@ -57,7 +57,7 @@ async def page(services: Services, request: Request) -> Response:
         Search(
             filter_,
             _sort(query.get("sort")),
-            _projection(query.get("fields")),
+            _projection(query["fields"].split(",") if "fields" in query else None),
             page_size(request, services.configuration),
             query.get("page_token"),
             _flag(query.get("allow_scan")),
@@ -82,7 +82,7 @@ async def query(services: Services, request: Request) -> Response:
         Search(
             None if given.filter is msgspec.UNSET else parse_filter(given.filter, "/filter"),
             _sort(given.sort),
-            _projection(",".join(given.fields) if given.fields else None),
+            _projection(given.fields),
             size,
             given.page_token,
             given.allow_scan,
@@ -112,7 +112,8 @@ async def export(services: Services, request: Request) -> Streamed:
     """All records, line by line, by id."""
     target = await services.access.target(request.principal, request.collection)
     filter_ = _filter_text(request.query.get("filter"))
-    projection = _projection(request.query.get("fields"))
+    query = request.query
+    projection = _projection(query["fields"].split(",") if "fields" in query else None)
     after = request.query.get("after")
     if after is not None:
         check_record_id(after)
@@ -192,11 +193,11 @@ def _sort(text: str | None) -> tuple[Ordered, ...]:
     return fields
 
 
-def _projection(text: str | None) -> Projection | None:
-    if text is None:
+def _projection(texts: list[str] | None) -> Projection | None:
+    if texts is None:
         return None
     try:
-        return Projection(text.split(","))
+        return Projection(texts)
     except ValueError as error:
         raise Malformed("invalid_parameter", f"fields: {error}") from None
 

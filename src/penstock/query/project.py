@@ -30,6 +30,7 @@ class Projection:
         """
         if not 1 <= len(texts) <= _MOST:
             raise ValueError(f"It takes 1 to {_MOST} fields.")
+        self._texts = tuple(texts)
         self._tree: _Tree = {}
         for text in texts:
             named = field(text if text.startswith(_DATA) else _DATA + text)
@@ -39,6 +40,10 @@ class Projection:
                 node = None if node is None else node.setdefault(name, {})
             if node is not None:
                 node[last] = None
+
+    def __repr__(self) -> str:
+        """What is kept for a question is found by this: two that differ never look the same."""
+        return f"Projection({self._texts!r})"
 
     def render(self, state: State) -> bytes:
         """The canonical JSON of the record with these fields, in the order in which it has them."""

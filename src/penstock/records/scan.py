@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
 from penstock.records.filter import Filter
@@ -24,7 +22,3 @@ class Scan(msgspec.Struct, frozen=True):
     ranges: tuple[Range, ...] = (Range(),)
     reverse: bool = False
     filter: Filter | None = None
-
-
-ALL: Final = Scan()
-"""All records, by id."""

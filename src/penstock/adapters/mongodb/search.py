@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Final
 
 import pymongo
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import OperationFailure, PyMongoError
 
 from penstock.adapters.mongodb.connection import Document, settled, store_errors
@@ -23,6 +24,7 @@ from penstock.records.scan import Scan
 
 Reading = Callable[..., Awaitable[list[Document]]]
 """Finds documents no older than anything that was read before."""
+Sessions = Callable[[], AbstractAsyncContextManager[AsyncClientSession]]
 
 _WITHOUT_MARKS: Final = {"ops": False}
 _NO_INDEX: Final = frozenset((2, 51173, 291))
@@ -35,12 +37,14 @@ class Search:
     Args:
         layout: of the database.
         read: finds documents.
+        session: for what is no find; what is read in it is no older either.
         timeout_s: of any operation, after which the server counts as away.
     """
 
-    def __init__(self, layout: Layout, read: Reading, timeout_s: float) -> None:
+    def __init__(self, layout: Layout, read: Reading, session: Sessions, timeout_s: float) -> None:
         self._layout = layout
         self._read = read
+        self._session = session
         self._timeout_s = timeout_s
 
     async def scan(
@@ -73,9 +77,9 @@ class Search:
     ) -> int:
         records = settled(self._layout.records(collection_id))
         with self._limited(time_s):
-            return await records.count_documents(
-                {"$and": [existing(now), condition(filter_)]}, limit=most
-            )
+            async with self._session() as session:
+                wanted = {"$and": [existing(now), condition(filter_)]}
+                return await records.count_documents(wanted, session=session, limit=most)
 
     async def estimate(self, collection_id: str) -> int:
         with store_errors():
@@ -91,10 +95,11 @@ class Search:
         time_s: float,
     ) -> list[Group]:
         with self._limited(time_s):
-            cursor = await settled(self._layout.records(collection_id)).aggregate(
-                pipeline(filter_, wanted, now)
-            )
-            return [group_of(wanted, one) async for one in cursor]
+            async with self._session() as session:
+                cursor = await settled(self._layout.records(collection_id)).aggregate(
+                    pipeline(filter_, wanted, now), session=session
+                )
+                return [group_of(wanted, one) async for one in cursor]
 
     @contextmanager
     def _limited(self, time_s: float) -> Iterator[None]:

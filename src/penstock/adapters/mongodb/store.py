@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from bson.timestamp import Timestamp
+from pymongo.asynchronous.client_session import AsyncClientSession
 
 from penstock.adapters.mongodb.batch import MongoBatch
 from penstock.adapters.mongodb.connection import (
@@ -50,7 +51,7 @@ class MongoStore:
         self._client = connect(url, timeout_s)
         self._layout = Layout(self._client, database)
         self._seen: Timestamp | None = None
-        search = Search(self._layout, self._read, timeout_s)
+        search = Search(self._layout, self._read, self._session, timeout_s)
         self.scan, self.count = search.scan, search.count
         self.estimate, self.aggregate = search.estimate, search.aggregate
         indexes = Indexing(self._client, self._layout)
@@ -125,14 +126,19 @@ class MongoStore:
         self, collection: Collection, wanted: Mapping[str, Any], **options: Any
     ) -> list[Document]:
         """What is found, no older than anything that was read here before."""
+        async with self._session() as session:
+            cursor = settled(collection).find(wanted, session=session, **options)
+            return await cursor.to_list()
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[AsyncClientSession]:
+        """What is read in it is no older than anything that was read here before."""
         with store_errors():
             async with self._client.start_session(causal_consistency=True) as session:
                 if self._seen is not None:
                     session.advance_operation_time(self._seen)
-                cursor = settled(collection).find(wanted, session=session, **options)
-                documents = await cursor.to_list()
+                yield session
                 self._see(session.operation_time)
-        return documents
 
     def _see(self, time: Timestamp | None) -> None:
         """What read at this time of the cluster saw, later reads see as well."""
