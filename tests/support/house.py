@@ -21,9 +21,10 @@ from penstock.ports.clock import Clock
 from penstock.ports.log import Log
 from penstock.records.collection import Settings, Target
 from penstock.records.operation import Kind
+from penstock.records.scope import EVERYTHING
 from penstock.wiring import Engines, Parts, close, open_engines, parts, work
 
-ADMIN = Principal("default", "admin", admin=True)
+ADMIN = Principal("default", "admin", EVERYTHING, is_operator=True)
 KEY = "test-0123456789abcdef"
 
 

@@ -11,6 +11,7 @@ from penstock.ports.catalog import Catalog
 from penstock.ports.clock import Clock
 from penstock.records.collection import Collection, Rules, Settings, Target
 from penstock.records.identifier import check_collection_name
+from penstock.records.scope import Verb
 
 _KNOWN_S: Final = 1.0
 """How long a collection counts as known: other processes see a change of it that much later."""
@@ -30,12 +31,14 @@ class Access:
         self._known: dict[tuple[str, str], _Known] = {}
         self.authenticate = keys.authenticate
 
-    async def target(self, principal: Principal, name: str) -> Target:
+    async def target(self, principal: Principal, name: str, verb: Verb = Verb.READ) -> Target:
         """The collection behind a name, with its rules compiled.
 
-        Raises `NotFound` for one that is not there, or is another tenant's: that is always asked
-        for. While the catalog cannot be reached, what was known stays so; else `Unavailable`.
+        Raises `Forbidden` where the principal may not do this to it, `NotFound` for one that is not
+        there, or is another tenant's: that is always asked for. While the catalog cannot be
+        reached, what was known stays so; else `Unavailable`.
         """
+        allow(principal, verb, name)
         known = self._known.get((principal.tenant, name))
         if known is not None and known.until > self._clock.monotonic():
             return known.target
@@ -57,8 +60,8 @@ class Access:
 
         Raises `Malformed` (`invalid_name`, `invalid_collection`), `Forbidden`.
         """
-        administer(principal)
         check_collection_name(name)
+        allow(principal, Verb.ADMIN, name)
         Rules(settings)
         before = await self._catalog.get(principal.tenant, name)
         collection = await self._catalog.put(principal.tenant, name, settings, self._clock.now())
@@ -66,14 +69,18 @@ class Access:
         return collection, before is None or before.id != collection.id
 
     async def list_collections(self, principal: Principal) -> Sequence[Collection]:
-        return await self._catalog.list(principal.tenant)
+        """Those that the principal may do anything to, by name."""
+        return [
+            one
+            for one in await self._catalog.list(principal.tenant)
+            if any(principal.may(verb, one.name) for verb in Verb)
+        ]
 
     async def drop_collection(self, principal: Principal, name: str) -> Collection:
         """Drop a collection and all its records. Raises `NotFound`, `Forbidden`."""
-        administer(principal)
-        dropped = await self._catalog.drop(
-            principal.tenant, check_collection_name(name), self._clock.now()
-        )
+        check_collection_name(name)
+        allow(principal, Verb.ADMIN, name)
+        dropped = await self._catalog.drop(principal.tenant, name, self._clock.now())
         self._known.pop((principal.tenant, name), None)
         if dropped is None:
             raise NotFound("collection_not_found")
@@ -89,7 +96,12 @@ class Access:
         return target
 
 
-def administer(principal: Principal) -> None:
-    """Raise `Forbidden` for who may not."""
-    if not principal.admin:
+def allow(principal: Principal, verb: Verb, collection: str) -> None:
+    """Raise `Forbidden` where the principal may not do this to a collection of this name."""
+    if not principal.may(verb, collection):
         raise Forbidden("forbidden")
+
+
+def administer(principal: Principal) -> None:
+    """Raise `Forbidden` for who may not administer all of its tenant."""
+    allow(principal, Verb.ADMIN, "*")

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from penstock.errors import Unauthenticated
+from penstock.records.scope import EVERYTHING, Rate, Scope, Verb
 
 _SCHEME: Final = b"bearer "
 _DEFAULT_TENANT: Final = "default"
@@ -20,12 +21,19 @@ class Principal(msgspec.Struct, frozen=True):
     Attributes:
         tenant: all it can reach.
         key_id: for logs; says nothing about the key itself.
-        admin: whether it may change collections.
+        scopes: what it may do there.
+        rate: how much of it; None for what the tenant may.
+        is_operator: whether it may name tenants: the installation's admin key.
     """
 
     tenant: str
     key_id: str
-    admin: bool
+    scopes: tuple[Scope, ...]
+    rate: Rate | None = None
+    is_operator: bool = False
+
+    def may(self, verb: Verb, collection: str) -> bool:
+        return any(one.covers(verb, collection) for one in self.scopes)
 
 
 class Keys:
@@ -33,7 +41,7 @@ class Keys:
 
     def __init__(self, admin_key: str) -> None:
         self._digest = _digest(admin_key.encode())
-        self._admin = Principal(_DEFAULT_TENANT, "admin", admin=True)
+        self._admin = Principal(_DEFAULT_TENANT, "admin", EVERYTHING, is_operator=True)
 
     def authenticate(self, authorization: bytes | None) -> Principal:
         """The principal of an `Authorization: Bearer <key>` value.

@@ -21,6 +21,7 @@ from penstock.api.route import LINE_TYPES
 from penstock.api.services import Services
 from penstock.errors import PenstockError
 from penstock.ingest import Bulk, Result
+from penstock.records.scope import Verb
 from penstock.telemetry.logs import logger
 
 _MEDIA: Final = frozenset(one.encode() for one in LINE_TYPES)
@@ -32,7 +33,7 @@ _log = logger("api")
 async def write_all(services: Services, request: Request) -> Streamed:
     """Write many records. What goes wrong before the first result is an ordinary problem."""
     key = headers.idempotency_key(request.headers)
-    target = await services.access.target(request.principal, request.collection)
+    target = await services.access.target(request.principal, request.collection, Verb.WRITE)
     bulk = services.ingest.bulk(target, key)
     limits = services.configuration
     lines = groups(

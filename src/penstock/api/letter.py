@@ -21,6 +21,7 @@ from penstock.records.letter import Letter
 from penstock.records.operation import Kind, Operation
 from penstock.records.position import Position, parse
 from penstock.records.record import timestamp
+from penstock.records.scope import Verb
 
 _MEDIA: Final = frozenset(one.encode() for one in JSON_TYPES)
 
@@ -31,7 +32,9 @@ async def page(services: Services, request: Request) -> Response:
     """Those of a collection, or all."""
     administer(request.principal)
     name = request.query.get("collection")
-    target = None if name is None else await services.access.target(request.principal, name)
+    target = (
+        None if name is None else await services.access.target(request.principal, name, Verb.ADMIN)
+    )
     token = request.query.get("page_token")
     found = await services.quarantine.page(
         request.principal.tenant,

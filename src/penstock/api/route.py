@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 from penstock.api.request import Request
 from penstock.api.response import Answer
 from penstock.api.services import Services
+from penstock.records.scope import Verb
 
 Handler = Callable[[Services, Request], Awaitable[Answer]]
 
@@ -64,6 +65,7 @@ class Route:
         summary, description: for the documents.
         parameters: but for those of the path.
         problems: the codes it may answer beyond those that follow from the rest.
+        verb: what it does to its collection; see `records.scope`.
         public: needs no key.
         streams: is not under the deadline; see `response.Streamed`.
     """
@@ -79,6 +81,7 @@ class Route:
     body: Body | None = None
     replies: tuple[Reply, ...] = ()
     problems: tuple[str, ...] = ()
+    verb: Verb = Verb.READ
     public: bool = False
     streams: bool = False
 

@@ -10,6 +10,7 @@ from penstock.api.route import JSON_TYPES, Body, Reply, Route
 from penstock.api.routes_letters import LETTER_ROUTES
 from penstock.api.routes_records import RECORD_ROUTES
 from penstock.records.collection import Settings
+from penstock.records.scope import Verb
 
 _COLLECTIONS: Final = "/v1/collections"
 _COLLECTION: Final = "/v1/collections/{collection}"
@@ -32,6 +33,7 @@ ROUTES: Final = (
         collection.put,
         name="put_collection",
         tag="Collections",
+        verb=Verb.ADMIN,
         summary="Create a collection, or change its settings",
         description="A schema counts for what is written from now on.",
         body=Body(
@@ -58,6 +60,7 @@ ROUTES: Final = (
         collection.drop,
         name="drop_collection",
         tag="Collections",
+        verb=Verb.ADMIN,
         summary="Drop a collection and all its records",
         description="A collection of the same name made later has nothing to do with it.",
         replies=(Reply(204, "It is gone.", None),),

@@ -8,6 +8,7 @@ from penstock.api import letter
 from penstock.api import parameters as p
 from penstock.api.messages import DeadLetter, DeadLetterPage, Replay, Replayed
 from penstock.api.route import JSON_TYPES, Body, Reply, Route
+from penstock.records.scope import Verb
 
 _LETTERS: Final = "/v1/dead-letters"
 _LETTER: Final = "/v1/dead-letters/{position}"
@@ -19,6 +20,7 @@ LETTER_ROUTES: Final = (
         letter.page,
         name="list_dead_letters",
         tag="Dead letters",
+        verb=Verb.ADMIN,
         summary="List what could not be applied, and what waits behind it",
         description="By position. A record with dead letters stays as it was before the first.",
         parameters=(p.OF_COLLECTION, p.PAGE_SIZE, p.LETTER_PAGE_TOKEN),
@@ -31,6 +33,7 @@ LETTER_ROUTES: Final = (
         letter.get,
         name="get_dead_letter",
         tag="Dead letters",
+        verb=Verb.ADMIN,
         summary="Get a dead letter, with what was to be written",
         replies=(Reply(200, "The letter.", DeadLetter),),
         problems=("forbidden",),
@@ -41,6 +44,7 @@ LETTER_ROUTES: Final = (
         letter.replay,
         name="replay_dead_letters",
         tag="Dead letters",
+        verb=Verb.ADMIN,
         summary="Apply what waits on a record, in order, as far as that can be done",
         description="Some hundred at a time: while `left` is true and there is no `reason`, ask "
         "again.",
@@ -54,6 +58,7 @@ LETTER_ROUTES: Final = (
         letter.drop,
         name="drop_dead_letter",
         tag="Dead letters",
+        verb=Verb.ADMIN,
         summary="Remove a dead letter: what it asked for never happens",
         description="What waits behind it may then be replayed without it.",
         replies=(Reply(204, "It is gone.", None),),

@@ -35,6 +35,7 @@ from penstock.api.route import (
     Reply,
     Route,
 )
+from penstock.records.scope import Verb
 
 _RECORDS: Final = "/v1/collections/{collection}/records"
 _RECORD: Final = "/v1/collections/{collection}/records/{id}"
@@ -77,6 +78,7 @@ RECORD_ROUTES: Final = (
         write.create,
         name="create_record",
         tag="Records",
+        verb=Verb.WRITE,
         summary="Create a record, with an id made for it",
         description="With an Idempotency-Key, the id is made from the key.",
         parameters=(p.ACK, p.PREFER, p.IDEMPOTENCY_KEY),
@@ -90,6 +92,7 @@ RECORD_ROUTES: Final = (
         write.put,
         name="put_record",
         tag="Records",
+        verb=Verb.WRITE,
         summary="Create or replace a record",
         parameters=(
             p.ACK,
@@ -108,6 +111,7 @@ RECORD_ROUTES: Final = (
         write.patch,
         name="patch_record",
         tag="Records",
+        verb=Verb.WRITE,
         summary="Change a record by a merge patch (RFC 7396)",
         description="The patched record is checked against the schema when the patch is applied.",
         parameters=(
@@ -126,6 +130,7 @@ RECORD_ROUTES: Final = (
         write.delete,
         name="delete_record",
         tag="Records",
+        verb=Verb.WRITE,
         summary="Delete a record",
         parameters=(
             p.ACK,
@@ -247,6 +252,7 @@ RECORD_ROUTES: Final = (
         bulk.write_all,
         name="write_records",
         tag="Records",
+        verb=Verb.WRITE,
         summary="Write many records, line by line",
         description="One result line for each input line, in their order, while they come; then a "
         "last line. An Idempotency-Key covers each line by its number. Read the results while "

@@ -21,6 +21,7 @@ from penstock.query import Settled
 from penstock.records.collection import Target
 from penstock.records.operation import Kind
 from penstock.records.outcome import Result
+from penstock.records.scope import Verb
 from penstock.telemetry.logs import logger
 
 _JSON_MEDIA: Final = frozenset(one.encode() for one in JSON_TYPES)
@@ -63,7 +64,7 @@ async def _write(
     key = headers.idempotency_key(request.headers)
     conditions = headers.conditions(request.headers)
     _check_conditions(kind, conditions)
-    target = await services.access.target(request.principal, request.collection)
+    target = await services.access.target(request.principal, request.collection, Verb.WRITE)
     if media:
         data = await body.whole(request, media, services.configuration.max_body_bytes)
     else:

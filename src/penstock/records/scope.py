@@ -1,0 +1,59 @@
+"""What a caller may do, to which collections, and how much of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Verb(StrEnum):
+    """What is done to a collection. None of them includes another.
+
+    `ADMIN` is its settings, its dead letters, and dropping it; on all collections, also the keys.
+    """
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A permission.
+
+    Attributes:
+        collections: names, of which each `*` stands for any run of characters.
+        verbs: what may be done to them.
+    """
+
+    collections: str
+    verbs: tuple[Verb, ...]
+
+    def covers(self, verb: Verb, collection: str) -> bool:
+        return verb in self.verbs and _fits(self.collections, collection)
+
+
+class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How much a caller may ask for, per second; None for what is not limited."""
+
+    requests_per_second: float | None = None
+    bytes_per_second: float | None = None
+
+
+EVERYTHING = (Scope("*", tuple(Verb)),)
+
+
+def _fits(pattern: str, name: str) -> bool:
+    first, *rest = pattern.split("*")
+    if not rest:
+        return first == name
+    *middle, last = rest
+    if not name.startswith(first) or len(name) < len(first) + len(last) or not name.endswith(last):
+        return False
+    place, end = len(first), len(name) - len(last)
+    for part in middle:
+        place = name.find(part, place, end)
+        if place < 0:
+            return False
+        place += len(part)
+    return True
