@@ -1,158 +1,26 @@
-"""The laws of searching: the same as plain Python, on whatever index, however it is paged."""
+"""The laws of searching: indexes, groups, and what takes too long."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-from functools import cmp_to_key
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from tests.contract.searching import filled, states_of, walk
 from tests.contract.stores import Stores, insert, new_collection, replace, state
-from tests.support.evaluator import matches, plain, sort_key
+from tests.support.evaluator import matches
 
-from penstock.adapters.embedded.clock import SystemClock
 from penstock.errors import DeadlineExceeded
-from penstock.ports.store import Store
-from penstock.query.find import Finder
-from penstock.query.plan import Plan, plan
+from penstock.query.plan import plan
 from penstock.records.aggregate import Aggregation, Function, GroupKey, Measure
-from penstock.records.collection import Collection, Rules, Settings, Target
 from penstock.records.document import encode
 from penstock.records.field import field
 from penstock.records.filter import parse_filter
-from penstock.records.index import Index, IndexSettings, index_of, ordered
-from penstock.records.record import State
+from penstock.records.index import IndexSettings, index_of
 from penstock.records.scan import Scan
-
-NAMES = ["a", "b", "c"]
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-3, 3),
-    st.sampled_from([0.5, -1.5, 1.0, 2**53 + 1, 2**63 - 1, -(2**63), 1e300]),
-    st.sampled_from(
-        ["", "a", "ab", "b", "\u00e9", "\U0001f6b0", "\ufb00", "$x", "'", '"', "%", "*"]
-    ),
-)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(NAMES), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
-DOCUMENTS = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=3)
-FLAT = st.dictionaries(st.sampled_from(NAMES), SCALARS, max_size=3)
-FIELDS = st.sampled_from(["data.a", "data.b", "data.c", "data.a.a", "data.a.b", "data.b.a.c"])
-ORDERED = st.one_of(st.integers(-3, 3), st.sampled_from([0.5, 2**53 + 1, "", "a", "b", "\ufb00"]))
-PREFIXES = st.sampled_from(["", "a", "ab", "\u00e9", "\U0001f6b0", "%", "*", "\U0010ffff"])
-
-
-def filters(fields: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, Any]]:
-    one = st.one_of(
-        SCALARS,
-        st.fixed_dictionaries({"$eq": SCALARS}),
-        st.fixed_dictionaries({"$ne": SCALARS}),
-        st.fixed_dictionaries({"$in": st.lists(SCALARS, max_size=3)}),
-        st.fixed_dictionaries({"$nin": st.lists(SCALARS, max_size=3)}),
-        st.dictionaries(
-            st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), ORDERED, min_size=1, max_size=2
-        ),
-        st.fixed_dictionaries({"$prefix": PREFIXES}),
-        st.fixed_dictionaries({"$exists": st.booleans()}),
-        st.fixed_dictionaries({"$not": st.fixed_dictionaries({"$gt": ORDERED})}),
-    )
-    base = st.dictionaries(fields, one, max_size=3)
-    return st.recursive(
-        base,
-        lambda inner: st.one_of(
-            st.fixed_dictionaries({"$and": st.lists(inner, min_size=1, max_size=3)}),
-            st.fixed_dictionaries({"$or": st.lists(inner, min_size=1, max_size=3)}),
-            st.fixed_dictionaries({"$not": inner}),
-        ),
-        max_leaves=4,
-    )
-
-
-INDEXES = [
-    IndexSettings(("data.a",)),
-    IndexSettings(("-data.b",)),
-    IndexSettings(("data.a", "data.b")),
-    IndexSettings(("data.c", "-data.a")),
-    IndexSettings(("-data.b", "-data.a", "data.c")),
-]
-FLAT_FIELDS = st.sampled_from(["data.a", "data.b", "data.c"])
-SORTS = st.sampled_from([
-    "", "data.a", "-data.a", "data.b", "data.a,data.b", "-data.a,-data.b", "data.c,-data.a",
-    "-data.c,data.a", "data.b,data.a,-data.c", "-data.c", "id", "-id", "data.b,data.c",
-])  # fmt: skip
-
-
-EXAMPLES = pytest.mark.parametrize(
-    "examples", [250, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(7200)])]
-)
 
 
 class StoreSearchLaws:
-    """To be inherited beside a fixture `stores`, a `Stores`, of which the examples share one."""
-
-    @EXAMPLES
-    async def test_filters_find_what_plain_python_finds(
-        self, stores: Stores, examples: int
-    ) -> None:
-        store = await stores.fresh()
-
-        async def law(documents: list[dict[str, Any]], asked: list[dict[str, Any]]) -> None:
-            collection = await filled(store, documents)
-            for filter_ in asked:
-                scan = Scan(filter=parse_filter(filter_))
-                states = await store.scan(collection, scan, 100, 0, 20)
-                found = [int(one.record_id) for one in states]
-                expected = [n for n, one in enumerate(documents) if matches(one, filter_)]
-                assert found == expected, (filter_, [documents[n] for n in found])
-                assert await store.count(collection, [scan], scan.filter, 100, 0, 20) == len(
-                    expected
-                )
-            await store.remove(collection)
-
-        await drive(
-            law,
-            examples,
-            st.lists(DOCUMENTS, min_size=1, max_size=8),
-            st.lists(filters(FIELDS), min_size=1, max_size=4),
-        )
-
-    @EXAMPLES
-    async def test_pages_by_any_index_are_what_plain_python_sorts(
-        self, stores: Stores, examples: int
-    ) -> None:
-        store = await stores.fresh()
-
-        async def law(
-            documents: list[dict[str, Any]],
-            asked: list[tuple[dict[str, Any], str]],
-            some: list[IndexSettings],
-            size: int,
-        ) -> None:
-            collection = await filled(store, documents)
-            indexes = [index_of(one) for one in some]
-            for index in indexes:
-                await store.build(collection, index)
-            for filter_, sort in asked:
-                await check_pages(store, collection, documents, filter_, sort, indexes, size)
-            await store.remove(collection)
-
-        await drive(
-            law,
-            examples,
-            st.lists(FLAT, min_size=1, max_size=12),
-            st.lists(st.tuples(filters(FLAT_FIELDS), SORTS), min_size=1, max_size=3),
-            st.lists(st.sampled_from(INDEXES), max_size=3, unique=True),
-            st.integers(1, 5),
-        )
+    """To be inherited beside a fixture `stores`, a `Stores`."""
 
     async def test_an_array_index_finds_records_once_by_their_elements(
         self, stores: Stores
@@ -282,100 +150,3 @@ class StoreSearchLaws:
             await store.count(collection, [Scan(filter=asked)], asked, 10, 0, 0.02)
         assert await store.scan(collection, Scan(), 1, 0, 5) != []
         assert await store.estimate(collection) == 20_000
-
-
-async def drive(law: Any, examples: int, *strategies: Any) -> None:
-    """Run examples of an asynchronous law, drawn on another thread, on the loop that runs here."""
-    loop = asyncio.get_running_loop()
-
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.tuples(*strategies))
-    def on_thread(drawn: tuple[Any, ...]) -> None:
-        asyncio.run_coroutine_threadsafe(law(*drawn), loop).result(60)
-
-    await asyncio.to_thread(on_thread)
-
-
-async def filled(store: Store, documents: Sequence[dict[str, Any]]) -> str:
-    collection = new_collection()
-    assert await insert(store, collection, states_of(documents)) == []
-    return collection
-
-
-def states_of(documents: Sequence[dict[str, Any]]) -> list[State]:
-    return [state(f"{n:02}", n + 1, encode(one)) for n, one in enumerate(documents)]
-
-
-async def check_pages(
-    store: Store,
-    collection: str,
-    documents: Sequence[dict[str, Any]],
-    filter_: dict[str, Any],
-    sort: str,
-    indexes: Sequence[Index],
-    size: int,
-) -> None:
-    order = tuple(ordered(one) for one in sort.split(",")) if sort else ()
-    made = plan(parse_filter(filter_), order, indexes)
-    found = [int(one) for one in await walk(store, collection, made, size)]
-    expected = [n for n, one in enumerate(documents) if matches(one, filter_)]
-    assert sorted(found) == expected
-    keys = [order_key(documents[n], n, sort) for n in found]
-    assert keys == sorted(keys, key=cmp_to_key(by(sort))), (documents, filter_, sort, made)
-
-
-async def walk(store: Store, collection: str, made: Plan, size: int) -> list[str]:
-    """The ids on all pages, forward; backward from the last one they must be the same."""
-    clock = SystemClock()
-    finder, target = Finder(store, clock), target_of(collection)
-    until = clock.monotonic() + 60
-    pages: list[list[str]] = []
-    mark, first, has_more = None, None, True
-    while has_more:
-        found, has_more = await finder.find(
-            target, made, mark, size, 10**9, backward=False, deadline=until
-        )
-        pages.append([one.state.record_id for one in found])
-        mark = found[-1].mark if found else None
-        first = found[0].mark if found else None
-    forward = [one for page in pages for one in page]
-    assert len(set(forward)) == len(forward)
-    if len(pages) > 1 and made.merged is False:
-        behind: list[str] = []
-        has_more = True
-        while has_more:
-            found, has_more = await finder.find(
-                target, made, first, size, 10**9, backward=True, deadline=until
-            )
-            behind = [one.state.record_id for one in found] + behind
-            first = found[0].mark if found else None
-        assert behind == forward[: len(behind)]
-        assert len(behind) == len(forward) - len(pages[-1])
-    return forward
-
-
-def target_of(collection_id: str) -> Target:
-    collection = Collection(collection_id, "t", "c", 1, Settings(), 0, 0)
-    return Target("t", collection, Rules(Settings()))
-
-
-def by(sort: str) -> Any:
-    """Compares keys of `order_key`, each field its way round."""
-    turned = [one.startswith("-") for one in sort.split(",")] if sort else []
-
-    def compared(one: list[Any], other: list[Any]) -> int:
-        for place, (left, right) in enumerate(zip(one, other, strict=True)):
-            if left != right:
-                less = left < right
-                is_turned = turned[place] if place < len(turned) else False
-                return -1 if less is not is_turned else 1
-        return 0
-
-    return compared
-
-
-def order_key(document: dict[str, Any], number: int, sort: str) -> list[Any]:
-    return [
-        (number,) if one.lstrip("-") == "id" else sort_key(plain(document, one.lstrip("-")))
-        for one in (sort.split(",") if sort else [])
-    ]

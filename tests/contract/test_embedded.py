@@ -13,6 +13,7 @@ from tests.contract.cache_laws import CacheLaws
 from tests.contract.catalog_laws import CatalogLaws
 from tests.contract.consumer_laws import ConsumerLaws
 from tests.contract.log_laws import LogLaws
+from tests.contract.store_comparing_laws import StoreComparingLaws
 from tests.contract.store_keeping_laws import StoreKeepingLaws
 from tests.contract.store_laws import StoreLaws
 from tests.contract.store_letter_laws import StoreLetterLaws
@@ -103,7 +104,9 @@ class EmbeddedStores:
         return store
 
 
-class TestEmbeddedStore(StoreLaws, StoreKeepingLaws, StoreLetterLaws, StoreSearchLaws):
+class TestEmbeddedStore(
+    StoreLaws, StoreKeepingLaws, StoreLetterLaws, StoreSearchLaws, StoreComparingLaws
+):
     @pytest.fixture
     async def stores(self, tmp_path: Path) -> AsyncIterator[EmbeddedStores]:
         opener = EmbeddedStores(tmp_path)

@@ -14,6 +14,7 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 from tests.contract.catalog_laws import DAILY, PLAIN, CatalogLaws
+from tests.contract.store_comparing_laws import StoreComparingLaws
 from tests.contract.store_keeping_laws import StoreKeepingLaws
 from tests.contract.store_laws import ODD_DATA, StoreLaws, nested
 from tests.contract.store_letter_laws import StoreLetterLaws
@@ -97,7 +98,9 @@ class MongoStores:
         return due
 
 
-class TestMongoStore(StoreLaws, StoreKeepingLaws, StoreLetterLaws, StoreSearchLaws):
+class TestMongoStore(
+    StoreLaws, StoreKeepingLaws, StoreLetterLaws, StoreSearchLaws, StoreComparingLaws
+):
     @pytest.fixture
     async def stores(self, mongodb: MongoDB) -> AsyncIterator[MongoStores]:
         opener = MongoStores(mongodb.url)
