@@ -67,7 +67,10 @@ _USERS: Final[Json] = {
         ],
     },
 }
-_DURATION: Final = {"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$"}
+_DURATION: Final = {
+    "type": "string",
+    "pattern": "^[1-9]([0-9]{0,8}(ms|s)|[0-9]{0,7}m|[0-9]{0,5}h|[0-9]{0,4}d)$",
+}
 _REFINED: Final[dict[tuple[str, str], Json]] = {
     ("TimeToLive", "after"): {**_DURATION, "examples": ["30d"]},
     ("TimeToLive", "field"): {
@@ -76,6 +79,7 @@ _REFINED: Final[dict[tuple[str, str], Json]] = {
         "default": "updated_at",
     },
     ("CachePolicy", "ttl"): {**_DURATION, "default": "30s"},
+    ("CachePolicy", "lists"): {**_DURATION, "examples": ["1s"]},
     ("Settings", "schema"): {
         "anyOf": [{"type": "boolean"}, _DATA],
         "description": "JSON Schema 2020-12, at most 64 KiB, without references to elsewhere.",

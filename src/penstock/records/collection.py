@@ -15,8 +15,10 @@ from penstock.records.index import MOST_INDEXES, MOST_TEXT, Index, IndexSettings
 from penstock.records.schema import MAX_SCHEMA_BYTES, Schema
 
 _UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION: Final = re.compile(r"([1-9][0-9]{0,8})(ms|s|m|h|d)")
-_MAX_DURATION_MS: Final = 100 * 366 * 86_400_000
+_DURATION: Final = re.compile(
+    r"(?=[1-9])(?:([0-9]{1,9})(ms|s)|([0-9]{1,8})(m)|([0-9]{1,6})(h)|([0-9]{1,5})(d))"
+)
+"""Up to some centuries: a time that far from now is a date on every engine."""
 _MAX_SECONDS: Final = 1e11
 """Some three thousand years: a larger number is more likely in ms than meant."""
 _FIELD: Final = re.compile(r"created_at|updated_at|data(\.[^.\x00]+)+")
@@ -75,10 +77,10 @@ class Collection(msgspec.Struct, frozen=True):
 def milliseconds(duration: str) -> int:
     """A duration such as `30s`, `12h` or `30d` in ms. Raises ValueError with a sentence."""
     found = _DURATION.fullmatch(duration)
-    length = int(found[1]) * _UNITS[found[2]] if found else 0
-    if not 0 < length <= _MAX_DURATION_MS:
+    if not found:
         raise ValueError("A duration is a whole number from 1 and one of ms, s, m, h, d: '30d'.")
-    return length
+    number, unit = filter(None, found.groups())
+    return int(number) * _UNITS[unit]
 
 
 class Rules:
