@@ -17,7 +17,7 @@ MOST_BATCHES = 5
 
 
 @pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [1, pytest.param(50, marks=pytest.mark.long)])
 @pytest.mark.timeout(900)
 def test_a_worker_killed_at_a_point(
     point: str, kills: int, tmp_path: Path, kafka: Kafka, mongodb: MongoDB, redis: Redis

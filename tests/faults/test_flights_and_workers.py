@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.support.flights import TOTAL, rows, stored, unpack
+from tests.support.flights import TOTAL, first, rows, stored, unpack
 from tests.support.platform import Platform, running
 from tests.support.server import Server
 from tests.support.servers.kafka import Kafka
@@ -105,13 +105,3 @@ def come_and_go(platform: Platform, importing: subprocess.Popen[str], versions: 
             versions.look()
         third.stop()
     raise AssertionError
-
-
-def first(count: int, source: Path) -> Path:
-    """So many flights of them."""
-    if count == TOTAL:
-        return source
-    part = source.with_name("part.csv")
-    with source.open() as lines:
-        part.write_text("".join(itertools.islice(lines, count + 1)))
-    return part

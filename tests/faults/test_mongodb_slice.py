@@ -68,43 +68,52 @@ class Results(NamedTuple):
 
     Attributes:
         expected: where one process applied the slice uninterrupted.
-        killed: where another one was killed before, after one command more each.
+        killed: where another one was killed before, by the number of commands after which.
     """
 
     expected: dict[str, Any]
-    killed: list[dict[str, Any]]
+    killed: dict[int, dict[str, Any]]
 
 
-@pytest.fixture(scope="module", params=list(SLICES))
+@pytest.fixture(
+    scope="module",
+    params=[
+        *((name, 3) for name in SLICES),
+        *(pytest.param((name, 1), marks=pytest.mark.long) for name in SLICES),
+    ],
+    ids=lambda param: f"{param[0]}, every {param[1]}",
+)
 def results(mongodb: MongoDB, request: pytest.FixtureRequest) -> Results:
     with a_defect():
-        return asyncio.run(everything(mongodb.url, request.param))
+        return asyncio.run(everything(mongodb.url, *request.param))
 
 
-async def everything(url: str, slice_: str) -> Results:
+async def everything(url: str, slice_: str, stride: int) -> Results:
     catalog = MongoCatalog(url, CATALOG, SystemEntropy())
     made = await catalog.put("t", uuid4().hex, Settings(), 1)
     await catalog.close()
     async with AsyncMongoClient[dict[str, Any]](url) as client:
         scene = Scene(url, client, made.id, slice_, [])
         try:
-            return await killed_everywhere(scene)
+            return await killed_everywhere(scene, stride)
         finally:
             for database in [*scene.databases, CATALOG]:
                 await client.drop_database(database)
 
 
-async def killed_everywhere(scene: Scene) -> Results:
+async def killed_everywhere(scene: Scene, stride: int) -> Results:
+    """Until one is not killed any more, for it has no more commands."""
     whole = await scene.prepared()
     await scene.apply(whole)
-    results = Results(await scene.found(whole), [])
-    died = True
+    results = Results(await scene.found(whole), {})
+    died, after = True, 1
     while died:
         # Some at once, for most of the time goes into starting them.
-        start = len(results.killed) + 1
-        wave = await asyncio.gather(*(killed_at(scene, start + more) for more in range(_AT_ONCE)))
-        results.killed.extend(found for _, found in wave)
+        places = range(after, after + stride * _AT_ONCE, stride)
+        wave = await asyncio.gather(*(killed_at(scene, place) for place in places))
+        results.killed.update(zip(places, (found for _, found in wave), strict=True))
         died = all(one_died for one_died, _ in wave)
+        after = places.stop
     return results
 
 
@@ -117,18 +126,18 @@ async def killed_at(scene: Scene, after: int) -> tuple[bool, dict[str, Any]]:
 
 
 def test_the_slice_is_long_enough_to_be_killed_in_its_midst(results: Results) -> None:
-    assert len(results.killed) > 10
+    assert max(results.killed) > 10
     written = {name.split("_")[0] for name, documents in results.expected.items() if documents}
     beside = {"letters"} if results.expected["letters"] else {"outcomes", "spilled"}
     assert written == {"records", "applied", *beside}
 
 
 def test_a_slice_that_a_kill_interrupted_comes_out_as_if_it_had_not(results: Results) -> None:
-    for after, found in enumerate(results.killed, 1):
+    for after, found in results.killed.items():
         for name in results.expected.keys() - {"outcomes"}:
             assert found[name] == results.expected[name], f"{name}, killed after command {after}"
 
 
 def test_no_outcome_is_lost_by_a_kill(results: Results) -> None:
-    for after, found in enumerate(results.killed, 1):
+    for after, found in results.killed.items():
         assert found["outcomes"] == results.expected["outcomes"], f"killed after command {after}"

@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.support.flights import TOTAL, Flight, rows, stored, unpack
+from tests.support.flights import TOTAL, Flight, first, rows, stored, unpack
 from tests.support.server import Server
 from tests.support.terminal import Terminal, await_batches
 
@@ -21,43 +21,40 @@ BY_CARRIER = {
     "US": 20_536, "9E": 18_460, "WN": 12_275, "VX": 5_162, "FL": 3_260, "AS": 714,
     "F9": 685, "YV": 601, "HA": 342, "OO": 32,
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack(tmp_path_factory.mktemp("flights"))
-
-
-@pytest.fixture(scope="module")
-def flights(source: Path) -> list[Flight]:
-    return rows(source)
+BATCH = 5_000
+"""Lines that the import sends at once."""
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("count", [50_000, pytest.param(TOTAL, marks=pytest.mark.long)])
 def test_every_flight_arrives_once_also_where_the_server_dies(
-    source: Path, flights: list[Flight], server: Server
+    tmp_path: Path, server: Server, count: int
 ) -> None:
+    source = first(count, unpack(tmp_path))
+    flights = rows(source)
     type_ = Terminal(source.parent, server.url)
-    assert len(flights) == TOTAL
+    assert len(flights) == count
 
     done = type_("records", "import", "flights", str(source), "--missing", "NA", "--create")
     assert done.code == 0, done.err
-    assert done.out.startswith("336,776 lines: 336,776 accepted, 0 refused")
+    assert done.out.startswith(f"{count:,} lines: {count:,} accepted, 0 refused")
     found = list(stored(type_, "flights"))
-    assert len({record_id for record_id, _ in found}) == TOTAL
-    assert Counter(dict(data)["carrier"] for _, data in found) == BY_CARRIER
+    assert len({record_id for record_id, _ in found}) == count
+    if count == TOTAL:
+        assert Counter(dict(data)["carrier"] for _, data in found) == BY_CARRIER
     assert Counter(data for _, data in found) == Counter(flights)
 
     type_("collections", "put", "again")
     words = ("records", "import", "again", str(source), "--missing", "NA")
-    ledger = source.with_name("flights.csv.penstock-import")
+    ledger = source.with_name(f"{source.name}.penstock-import")
     running = type_.start(*words)
-    await_batches(ledger, 30, running)
+    batches = count // BATCH // 3
+    await_batches(ledger, batches, running)
     server.kill()
     running.kill()
     running.communicate()
     acknowledged = json.loads(ledger.read_text())["lines"]
-    assert 30 * 5_000 <= acknowledged < TOTAL
+    assert batches * BATCH <= acknowledged < count
 
     server.start()
     after_kill = Counter(await_count(type_, "again", acknowledged))

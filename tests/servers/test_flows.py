@@ -20,8 +20,8 @@ FLOWS = [
     ("test_bad_input.py",),
     ("test_quarantine.py",),
     ("test_search.py",),
-    ("test_state_machine.py", "--hypothesis-profile=few"),
 ]
+FEW = ("test_state_machine.py", "--hypothesis-profile=few")
 LONG = [
     ("test_state_machine.py",),
     ("test_command_line.py",),
@@ -41,7 +41,7 @@ def test_a_flow_is_the_same_on_kafka_mongodb_and_redis(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("flow", FLOWS, ids=" ".join)
+@pytest.mark.parametrize("flow", [*FLOWS, FEW], ids=" ".join)
 @pytest.mark.timeout(900)
 def test_a_flow_is_the_same_on_clusters(
     flow: tuple[str, ...], clusters: tuple[Kafka, MongoDB, Redis]

@@ -22,6 +22,7 @@ from tests.support.servers.redis import Redis
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 def test_kafka_keeps_what_it_acknowledged_over_a_kill(kafka: Kafka) -> None:
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     admin.create_topics([NewTopic("kept", 1)])["kept"].result(30)
@@ -69,7 +70,14 @@ def test_a_redis_cluster_spreads_keys_over_its_masters(redis_cluster: Redis) -> 
     assert all(counts)
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "end",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGINT, marks=pytest.mark.long),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.long),
+    ],
+)
 def test_a_stack_that_ends_takes_its_servers_with_it(tmp_path: Path, end: signal.Signals) -> None:
     stack = subprocess.Popen(
         [sys.executable, "-m", "tests.support.servers.stack"],

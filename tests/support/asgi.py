@@ -57,11 +57,15 @@ class Client:
     """Calls the application. A body given as a list arrives in as many pieces.
 
     With `stays=False`, the connection is lost after the last piece, and the body is not whole.
+
+    Attributes:
+        answering: set when the first of an answer's body has come.
     """
 
     def __init__(self, application: Application, key: str = KEY) -> None:
         self.application = application
         self.key = key
+        self.answering = asyncio.Event()
 
     async def __call__(
         self,
@@ -100,6 +104,8 @@ class Client:
 
         async def send(message: Message) -> None:
             sent.append(message)
+            if message["type"] == "http.response.body":
+                self.answering.set()
 
         scope = {
             "type": "http",

