@@ -25,6 +25,7 @@ def application_of(house: House, **replaced: Any) -> Application:
         "query": parts.query,
         "quarantine": parts.quarantine,
         "receipts": parts.receipts,
+        "keys": parts.keys,
     }
     ready = replaced.pop("ready", _ready)
     return Application(

@@ -53,6 +53,7 @@ class House:
         self.engines = engines._replace(log=self.between(engines.log))
         self.parts = parts(self.configuration, self.engines)
         await self.parts.backlog.start()
+        self.parts.authentication.start()
         if worker:
             self.start_worker()
 
@@ -83,6 +84,7 @@ class House:
 
     async def _let_go(self) -> None:
         self._worker = None
+        await self.parts.authentication.close()
         await self.parts.backlog.close()
         await close(self.engines)
 

@@ -1,6 +1,7 @@
 """Who may do what, and to which collections."""
 
 from penstock.access.access import Access, administer
+from penstock.access.keeping import KeyKeeping, Made, Wanted
 from penstock.access.principal import Principal
 
-__all__ = ["Access", "Principal", "administer"]
+__all__ = ["Access", "KeyKeeping", "Made", "Principal", "Wanted", "administer"]

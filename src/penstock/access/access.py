@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from penstock.access.principal import Keys, Principal
+from penstock.access.authentication import Authentication
+from penstock.access.principal import Principal
 from penstock.errors import Forbidden, NotFound, Unavailable
 from penstock.ports.catalog import Catalog
 from penstock.ports.clock import Clock
 from penstock.records.collection import Collection, Rules, Settings, Target
 from penstock.records.identifier import check_collection_name
+from penstock.records.receipt import Receipt
 from penstock.records.scope import Verb
 
 _KNOWN_S: Final = 1.0
@@ -25,11 +27,13 @@ class _Known(NamedTuple):
 class Access:
     """Authenticates, and resolves names within the principal's tenant only."""
 
-    def __init__(self, keys: Keys, catalog: Catalog, clock: Clock) -> None:
+    def __init__(self, authentication: Authentication, catalog: Catalog, clock: Clock) -> None:
         self._catalog = catalog
         self._clock = clock
         self._known: dict[tuple[str, str], _Known] = {}
-        self.authenticate = keys.authenticate
+        self._names: dict[str, str] = {}
+        self.recall = authentication.recall
+        self.authenticate = authentication.authenticate
 
     async def target(self, principal: Principal, name: str, verb: Verb = Verb.READ) -> Target:
         """The collection behind a name, with its rules compiled.
@@ -52,6 +56,19 @@ class Access:
             self._known.pop((principal.tenant, name), None)
             raise NotFound("collection_not_found")
         return self._learn(collection, known)
+
+    async def allow_receipt(self, principal: Principal, receipt: Receipt) -> None:
+        """Raise `Forbidden` where the principal may not read the collection of its write."""
+        if principal.may(Verb.READ, "*"):
+            return
+        name = self._names.get(receipt.collection_id)
+        if name is None:
+            collection = await self._catalog.by_id(receipt.collection_id)
+            if collection is None:
+                raise Forbidden("forbidden")
+            # An id never gets another name.
+            name = self._names[collection.id] = collection.name
+        allow(principal, Verb.READ, name)
 
     async def put_collection(
         self, principal: Principal, name: str, settings: Settings

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from typing import Final
+from collections.abc import Iterable
 
 import msgspec
 
-from penstock.errors import Unauthenticated
-from penstock.records.scope import EVERYTHING, Rate, Scope, Verb
-
-_SCHEME: Final = b"bearer "
-_DEFAULT_TENANT: Final = "default"
+from penstock.records.scope import Rate, Scope, Verb
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -33,29 +27,24 @@ class Principal(msgspec.Struct, frozen=True):
     is_operator: bool = False
 
     def may(self, verb: Verb, collection: str) -> bool:
+        """Whether it may do this to a collection, or, of a pattern, to all that it stands for."""
         return any(one.covers(verb, collection) for one in self.scopes)
 
-
-class Keys:
-    """The keys that are valid: for now, the installation's admin key."""
-
-    def __init__(self, admin_key: str) -> None:
-        self._digest = _digest(admin_key.encode())
-        self._admin = Principal(_DEFAULT_TENANT, "admin", EVERYTHING, is_operator=True)
-
-    def authenticate(self, authorization: bytes | None) -> Principal:
-        """The principal of an `Authorization: Bearer <key>` value.
-
-        Digests of equal length are compared in constant time. Raises `Unauthenticated`, the same
-        for a missing, a malformed and a wrong one.
-        """
-        given = authorization or b""
-        digest = _digest(given[len(_SCHEME) :].strip())
-        right = hmac.compare_digest(digest, self._digest)
-        if not right or given[: len(_SCHEME)].lower() != _SCHEME:
-            raise Unauthenticated
-        return self._admin
+    def may_grant(self, scopes: Iterable[Scope], rate: Rate | None) -> bool:
+        """Whether it has all this itself."""
+        return _is_within(rate, self.rate) and all(
+            self.may(verb, one.collections) for one in scopes for verb in one.verbs
+        )
 
 
-def _digest(key: bytes) -> bytes:
-    return hashlib.blake2b(key, digest_size=32, person=b"api key").digest()
+def _is_within(rate: Rate | None, most: Rate | None) -> bool:
+    if most is None:
+        return True
+    given = rate or Rate()
+    return all(
+        limit is None or (wanted is not None and wanted <= limit)
+        for wanted, limit in (
+            (given.requests_per_second, most.requests_per_second),
+            (given.bytes_per_second, most.bytes_per_second),
+        )
+    )

@@ -7,6 +7,7 @@ import itertools
 from contextlib import aclosing
 from typing import Final
 
+from penstock.access import Principal
 from penstock.api import guide, openapi, problem
 from penstock.api.asgi import ClientGone, Receive, Scope, Send
 from penstock.api.deadline import Deadlines
@@ -47,13 +48,14 @@ class Application:
             below.query,
             below.quarantine,
             below.receipts,
+            below.keys,
             clock,
             configuration,
             ready,
             openapi.answer(ROUTES),
             guide.answer(ROUTES),
         )
-        self._authenticate = below.access.authenticate
+        self._access = below.access
         self._router = Router(ROUTES)
         self._timing = Timing(clock, configuration.deadline_ms / 1000, configuration.idle_ms / 1000)
         self._deadlines = Deadlines(clock.monotonic)
@@ -97,7 +99,10 @@ class Application:
     async def _answer(self, scope: Scope, request: Request) -> Answer:
         place, request.arguments = self._router.find(scope["raw_path"])
         if place is None or not place.public:
-            request.principal = self._authenticate(request.headers.get(b"authorization"))
+            authorization = request.headers.get(b"authorization")
+            request.principal = self._access.recall(authorization) or await self._authenticated(
+                request, authorization
+            )
         if place is None:
             raise NotFound("route_not_found")
         route = place.routes.get(request.method)
@@ -109,6 +114,11 @@ class Application:
             return await route.handler(self._services, request)
         with request.guard:
             return await route.handler(self._services, request)
+
+    async def _authenticated(self, request: Request, authorization: bytes | None) -> Principal:
+        """Whose a key is that is not known here yet."""
+        with request.guard:
+            return await self._access.authenticate(authorization)
 
     def _problem(self, request: Request, error: PenstockError) -> Response:
         if error.internal:

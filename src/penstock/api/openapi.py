@@ -29,7 +29,13 @@ _ABOUT: Final = (
     "once it is durable; a read that presents the receipt sees it. See also /docs."
 )
 _ANY_ROUTE: Final = ("malformed_request", "uri_too_long", "headers_too_large", "internal")
-_KEYED: Final = ("unauthenticated", "store_unavailable", "deadline_exceeded", "overloaded")
+_KEYED: Final = (
+    "unauthenticated",
+    "store_unavailable",
+    "issuer_unavailable",
+    "deadline_exceeded",
+    "overloaded",
+)
 _WITH_DOCUMENT: Final = ("malformed_json", "invalid_record")
 _WITH_BODY: Final = (
     "invalid_body",
@@ -41,6 +47,7 @@ _WITH_BODY: Final = (
 _OF_PLACE: Final = {
     "collection": ("invalid_name", "collection_not_found"),
     "id": ("invalid_id",),
+    "key": ("key_not_found",),
     "position": ("dead_letter_not_found",),
     "receipt": ("invalid_receipt",),
 }
@@ -71,6 +78,15 @@ _DURATION: Final = {
     "type": "string",
     "pattern": "^[1-9]([0-9]{0,8}(ms|s)|[0-9]{0,7}m|[0-9]{0,5}h|[0-9]{0,4}d)$",
 }
+_FUTURE: Final = {
+    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}],
+    "default": None,
+    "examples": ["2030-01-31T12:00:00Z"],
+}
+_POSITIVE: Final = {
+    "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "null"}],
+    "default": None,
+}
 _REFINED: Final[dict[tuple[str, str], Json]] = {
     ("TimeToLive", "after"): {**_DURATION, "examples": ["30d"]},
     ("TimeToLive", "field"): {
@@ -90,6 +106,30 @@ _REFINED: Final[dict[tuple[str, str], Json]] = {
         "minItems": 1,
         "maxItems": 1000,
     },
+    ("NewKey", "name"): {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 100,
+        "pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$",
+    },
+    ("NewKey", "tenant"): {"anyOf": [parameters.NAME_SCHEMA, {"type": "null"}], "default": None},
+    ("NewKey", "scopes"): {
+        "type": "array",
+        "items": {"$ref": "#/components/schemas/Scope"},
+        "minItems": 1,
+        "maxItems": 50,
+    },
+    ("NewKey", "expires_at"): _FUTURE,
+    ("Rotation", "expires_at"): _FUTURE,
+    ("Rotation", "overlap"): {"anyOf": [{"const": "0s"}, _DURATION], "default": "1h"},
+    ("Scope", "collections"): {"type": "string", "pattern": "^[a-z0-9_*-]{1,63}$"},
+    ("Scope", "verbs"): {
+        "type": "array",
+        "items": {"$ref": "#/components/schemas/Verb"},
+        "minItems": 1,
+    },
+    ("Rate", "requests_per_second"): _POSITIVE,
+    ("Rate", "bytes_per_second"): _POSITIVE,
     ("Record", "data"): _DATA,
     ("BulkLine", "data"): _DATA,
     ("Problem", "code"): {"type": "string", "enum": sorted(CODES)},
@@ -103,7 +143,7 @@ _HEADERS: Final[Json] = {
         "description": "Seconds since this was the truth for certain.",
         "schema": {"type": "integer", "minimum": 0},
     },
-    "Location": {"description": "Where the record is.", "schema": {"type": "string"}},
+    "Location": {"description": "Where what was made is.", "schema": {"type": "string"}},
 }
 
 

@@ -19,6 +19,7 @@ ETAG_SCHEMA: Final[dict[str, Any]] = {
     "anyOf": [{"const": "*"}, {"type": "string", "pattern": '^"[0-9a-f]{24}"$'}]
 }
 
+KEY_ID_SCHEMA: Final[dict[str, Any]] = {"type": "string", "pattern": "^[0-9a-f]{20}$"}
 POSITION_SCHEMA: Final[dict[str, Any]] = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
 PATH: Final = {
     one.name: one
@@ -31,6 +32,7 @@ PATH: Final = {
             "The record's id: UTF-8 of at most 512 bytes without control characters, "
             "percent-encoded; a slash in it is `%2F`.",
         ),
+        Parameter("key", "path", KEY_ID_SCHEMA, "The id of a key, which is not the key itself."),
         Parameter("position", "path", POSITION_SCHEMA, "Where the entry stands in the log."),
         Parameter("receipt", "path", RECEIPT_SCHEMA, "A receipt, as a write returned it."),
     )
@@ -79,6 +81,15 @@ ALLOW_SCAN: Final = Parameter(
 )
 AFTER: Final = Parameter("after", "query", ID_SCHEMA, "Only ids above this one.")
 LETTER_PAGE_TOKEN: Final = PAGE_TOKEN._replace(schema=POSITION_SCHEMA)
+KEY_PAGE_TOKEN: Final = PAGE_TOKEN._replace(
+    schema=KEY_ID_SCHEMA, description="The `next_page_token` of the page before."
+)
+OF_TENANT: Final = Parameter(
+    "tenant",
+    "query",
+    NAME_SCHEMA,
+    "Whose keys, where not one's own: only the installation's admin key may ask.",
+)
 OF_COLLECTION: Final = Parameter(
     "collection", "query", NAME_SCHEMA, "Only those of this collection."
 )

@@ -77,6 +77,7 @@ async def outcome(services: Services, request: Request) -> Response:
     """What became of the write behind a receipt."""
     text = segment(request.arguments[0], "invalid_receipt")
     receipt = services.receipts.read(text, request.principal.tenant)
+    await services.access.allow_receipt(request.principal, receipt)
     settled = await services.query.outcome(receipt)
     return Response(200, (JSON, REVALIDATE), encode(_status(receipt, settled)))
 

@@ -42,6 +42,7 @@ class Request:
         receive: ASGI's.
         deadline: monotonic seconds by which it is to be answered.
         guard: the net under it; see `deadline`.
+        subject: what it is about, for the audit log, where the path does not say it.
         body_pending: whether a body may still be on its way.
     """
 
@@ -56,6 +57,7 @@ class Request:
         "query",
         "receive",
         "request_id",
+        "subject",
         "timing",
     )
 
@@ -78,6 +80,7 @@ class Request:
         self.body_pending = b"content-length" in headers or b"transfer-encoding" in headers
         self.arguments: list[bytes] = []
         self.query: dict[str, str] = {}
+        self.subject = ""
         self.principal: Principal
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,8 @@ Handler = Callable[[Services, Request], Awaitable[Answer]]
 JSON_TYPES: Final = ("application/json",)
 PATCH_TYPES: Final = ("application/merge-patch+json", "application/json")
 LINE_TYPES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+
+_VARIABLE: Final = re.compile(r"{(\w+)}").findall
 
 
 class Parameter(NamedTuple):
@@ -59,7 +62,7 @@ class Route:
     """A method at an address.
 
     Attributes:
-        method, pattern: variable segments of the pattern stand in braces.
+        method, pattern: variable segments of the pattern stand in braces, a verb may stand behind.
         name: unique; the `operationId`.
         tag: the chapter it belongs to.
         summary, description: for the documents.
@@ -88,7 +91,7 @@ class Route:
     @property
     def places(self) -> tuple[str, ...]:
         """The names of the variable segments."""
-        return tuple(part[1:-1] for part in self.pattern.split("/") if part.startswith("{"))
+        return tuple(_VARIABLE(self.pattern))
 
     @cached_property
     def query(self) -> frozenset[str]:

@@ -11,14 +11,17 @@ class Place:
     """An address, and the routes there by method.
 
     Attributes:
+        literals, any, with_verb: what is below it: by segment, for any segment, and for any that
+            ends so (`{key}:rotate`).
         public: whether its routes need no key.
     """
 
-    __slots__ = ("any", "literals", "public", "routes")
+    __slots__ = ("any", "literals", "public", "routes", "with_verb")
 
     def __init__(self) -> None:
         self.literals: dict[bytes, Place] = {}
         self.any: Place | None = None
+        self.with_verb: dict[bytes, Place] = {}
         self.routes: dict[str, Route] = {}
         self.public = False
 
@@ -26,6 +29,12 @@ class Place:
     def methods(self) -> tuple[str, ...]:
         """Those that it takes, for Allow."""
         return tuple(sorted(self.routes))
+
+    def parted(self, part: bytes) -> tuple[Place | None, bytes]:
+        """What is below it for a segment that ends with a verb, and what stands before that."""
+        argument, colon, verb = part.rpartition(b":")
+        below = self.with_verb.get(colon + verb)
+        return below, part if below is None else argument
 
 
 class Router:
@@ -43,7 +52,9 @@ class Router:
         for part in path.split(b"/"):
             below = place.literals.get(part)
             if below is None:
-                below = place.any
+                if place.with_verb:
+                    below, part = place.parted(part)  # noqa: PLW2901  # the rest of it is a verb
+                below = below or place.any
                 if below is None:
                     return None, arguments
                 arguments.append(part)
@@ -53,7 +64,10 @@ class Router:
     def _add(self, route: Route) -> None:
         place = self._root
         for part in route.pattern.encode().split(b"/"):
-            if part.startswith(b"{"):
+            if part.startswith(b"{") and not part.endswith(b"}"):
+                verb = part[part.index(b"}") + 1 :]
+                place = place.with_verb.setdefault(verb, Place())
+            elif part.startswith(b"{"):
                 place.any = place.any or Place()
                 place = place.any
             else:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from penstock.api import collection, pages, read
+from penstock.api.audit import audited
 from penstock.api.messages import CollectionList, CollectionView, Health, ReceiptStatus
 from penstock.api.route import JSON_TYPES, Body, Reply, Route
+from penstock.api.routes_keys import KEY_ROUTES
 from penstock.api.routes_letters import LETTER_ROUTES
 from penstock.api.routes_records import RECORD_ROUTES
 from penstock.records.collection import Settings
@@ -30,7 +32,7 @@ ROUTES: Final = (
     Route(
         "PUT",
         _COLLECTION,
-        collection.put,
+        audited("collections.put", collection.put),
         name="put_collection",
         tag="Collections",
         verb=Verb.ADMIN,
@@ -57,7 +59,7 @@ ROUTES: Final = (
     Route(
         "DELETE",
         _COLLECTION,
-        collection.drop,
+        audited("collections.drop", collection.drop),
         name="drop_collection",
         tag="Collections",
         verb=Verb.ADMIN,
@@ -68,6 +70,7 @@ ROUTES: Final = (
     ),
     *RECORD_ROUTES,
     *LETTER_ROUTES,
+    *KEY_ROUTES,
     Route(
         "GET",
         "/v1/receipts/{receipt}",

@@ -6,6 +6,7 @@ from typing import Final
 
 from penstock.api import letter
 from penstock.api import parameters as p
+from penstock.api.audit import audited
 from penstock.api.messages import DeadLetter, DeadLetterPage, Replay, Replayed
 from penstock.api.route import JSON_TYPES, Body, Reply, Route
 from penstock.records.scope import Verb
@@ -41,7 +42,7 @@ LETTER_ROUTES: Final = (
     Route(
         "POST",
         f"{_LETTERS}:replay",
-        letter.replay,
+        audited("dead_letters.replay", letter.replay),
         name="replay_dead_letters",
         tag="Dead letters",
         verb=Verb.ADMIN,
@@ -55,7 +56,7 @@ LETTER_ROUTES: Final = (
     Route(
         "DELETE",
         _LETTER,
-        letter.drop,
+        audited("dead_letters.drop", letter.drop),
         name="drop_dead_letter",
         tag="Dead letters",
         verb=Verb.ADMIN,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from penstock.access import Access
+from penstock.access import Access, KeyKeeping
 from penstock.api.response import Response
 from penstock.apply import Quarantine
 from penstock.config import Configuration
@@ -27,6 +27,7 @@ class Below:
     query: Query
     quarantine: Quarantine
     receipts: Receipts
+    keys: KeyKeeping
 
 
 @dataclass(frozen=True)

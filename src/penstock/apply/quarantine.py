@@ -26,7 +26,7 @@ from penstock.records.record import State
 
 _PART: Final = 200
 _TRIES: Final = 10
-_SHARED: Final = ""
+_NOBODY: Final = ""
 """The tenant of what cannot be read."""
 
 
@@ -52,7 +52,10 @@ class Replayed(NamedTuple):
 
 
 class Quarantine:
-    """Dead letters of one tenant at a time, and those that nobody can read."""
+    """Dead letters of one tenant at a time; with `unreadable`, those that nobody can read too.
+
+    The latter may hold anything of anybody, and are for the operator alone.
+    """
 
     def __init__(self, store: Store, rulebook: Rulebook, refresh: Refresh, limits: Limits) -> None:
         self._store = store
@@ -61,29 +64,37 @@ class Quarantine:
         self._limits = limits
 
     async def page(
-        self, tenant: str, collection_id: str | None, after: Position | None, size: int
+        self,
+        tenant: str,
+        collection_id: str | None,
+        after: Position | None,
+        size: int,
+        *,
+        unreadable: bool = False,
     ) -> LetterPage:
         """Dead letters by position, of a collection or of all: at most `size`, maybe fewer."""
         found = await self._store.letters(collection_id, None, after, size + 1)
-        own = [one for one in found[:size] if one.tenant in (tenant, _SHARED)]
+        own = [one for one in found[:size] if _is_of(one, tenant, unreadable=unreadable)]
         more = found[size - 1].position if len(found) > size else None
         return LetterPage([one for one in own if await self._counts(one)], more)
 
-    async def letter(self, tenant: str, position: Position) -> Letter:
+    async def letter(self, tenant: str, position: Position, *, unreadable: bool = False) -> Letter:
         """One of them. Raises `NotFound` (`dead_letter_not_found`)."""
         letter = await self._store.letter(position)
-        if letter is None or letter.tenant not in (tenant, _SHARED):
+        if letter is None or not _is_of(letter, tenant, unreadable=unreadable):
             raise NotFound("dead_letter_not_found")
         if not await self._counts(letter):
             raise NotFound("dead_letter_not_found")
         return letter
 
-    async def replay(self, tenant: str, position: Position) -> Replayed:
+    async def replay(
+        self, tenant: str, position: Position, *, unreadable: bool = False
+    ) -> Replayed:
         """Fold what waits on the record of this letter, in order, until one cannot be applied.
 
         At most `_PART` of them at once. Raises `NotFound`, `Unavailable`.
         """
-        letter = await self.letter(tenant, position)
+        letter = await self.letter(tenant, position, unreadable=unreadable)
         if not letter.is_readable:
             return Replayed(0, is_done=False, reason=letter.reason)
         for _ in range(_TRIES):
@@ -98,9 +109,9 @@ class Quarantine:
                 return replayed
         raise _changing()
 
-    async def drop(self, tenant: str, position: Position) -> None:
+    async def drop(self, tenant: str, position: Position, *, unreadable: bool = False) -> None:
         """Remove a letter: what it asked for never happens. Raises `NotFound`, `Unavailable`."""
-        letter = await self.letter(tenant, position)
+        letter = await self.letter(tenant, position, unreadable=unreadable)
         for _ in range(_TRIES):
             async with self._store.batch() as batch:
                 if await self._let_go(batch, letter):
@@ -200,6 +211,10 @@ async def _load(batch: StoreBatch, letter: Letter) -> State | None:
     record_id = letter.record_id
     found = await batch.load(letter.collection_id, [record_id], [record_id])
     return found.get(record_id)
+
+
+def _is_of(letter: Letter, tenant: str, *, unreadable: bool) -> bool:
+    return letter.tenant == tenant or (unreadable and letter.tenant == _NOBODY)
 
 
 def _changing() -> Unavailable:

@@ -79,6 +79,27 @@ class Configuration(BaseSettings):
         description="What receipts and page tokens are signed with, 16 to 64 characters, the same "
         "in all processes. Without it, one is made and kept in the data directory.",
     )
+    oidc_issuer: str | None = Field(
+        None,
+        description="Issuer of tokens (JWT) that are taken beside keys: its identifier, an "
+        "`https://` URL, exactly as `iss` has it. Without it, no token is taken.",
+    )
+    oidc_audience: str | None = Field(
+        None, description="What `aud` of a token must name; needed with an issuer."
+    )
+    oidc_jwks: str | None = Field(
+        None,
+        description="Where the issuer's keys (a JSON Web Key Set) are: an `https://` URL, or a "
+        "file. Without it, where the issuer's OpenID metadata say.",
+    )
+    oidc_tenant_claim: str = Field("tenant", description="The claim that names the tenant.")
+    oidc_scopes_claim: str = Field(
+        "scope",
+        description="The claim that holds the scopes, see [the HTTP API](http-api.md#tokens).",
+    )
+    oidc_leeway_ms: int = Field(
+        30_000, ge=0, le=300_000, description="By how much an issuer's clock may differ from ours."
+    )
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="The least level logged."
     )

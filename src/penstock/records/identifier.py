@@ -38,6 +38,11 @@ def check_collection_name(name: str) -> str:
     return name
 
 
+def is_tenant(name: str) -> bool:
+    """Whether this may name a tenant: they are named as collections are."""
+    return _NAME.fullmatch(name) is not None
+
+
 def new_record_id(now_ms: int, random_bits: int) -> str:
     """A record id from the time and 80 random bits: 32 hexadecimal digits that rise with time.
 

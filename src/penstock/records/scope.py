@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from typing import Final
 
 import msgspec
+
+_PATTERN: Final = re.compile(r"[a-z0-9_*-]{1,63}")
 
 
 class Verb(StrEnum):
@@ -30,6 +34,7 @@ class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verbs: tuple[Verb, ...]
 
     def covers(self, verb: Verb, collection: str) -> bool:
+        """Whether this may be done to a collection, or, of a pattern, to all that it stands for."""
         return verb in self.verbs and _fits(self.collections, collection)
 
 
@@ -41,6 +46,19 @@ class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
 
 EVERYTHING = (Scope("*", tuple(Verb)),)
+
+
+def is_pattern(text: str) -> bool:
+    """Whether this may stand for collections: 1 to 63 of what their names are made of, and `*`."""
+    return _PATTERN.fullmatch(text) is not None
+
+
+def scope_of(word: str) -> Scope:
+    """The scope that a word such as `read:orders-*` or `read,write:*` means. Raises ValueError."""
+    verbs, colon, collections = word.partition(":")
+    if not colon or not is_pattern(collections):
+        raise ValueError("A scope is verbs, a colon and collections, as in read,write:orders-*.")
+    return Scope(collections, tuple(dict.fromkeys(Verb(verb) for verb in verbs.split(","))))
 
 
 def _fits(pattern: str, name: str) -> bool:

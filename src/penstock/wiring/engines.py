@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import SecretStr
@@ -14,6 +15,8 @@ from penstock.ports.cache import Cache
 from penstock.ports.catalog import Catalog
 from penstock.ports.clock import Clock
 from penstock.ports.entropy import Entropy
+from penstock.ports.issuer import Issuer
+from penstock.ports.keyring import Keyring
 from penstock.ports.log import Log
 from penstock.ports.store import Store
 
@@ -22,6 +25,7 @@ class Engines(NamedTuple):
     """The adapters that were chosen, and what all parts share.
 
     Attributes:
+        issuer: of tokens; None where none are taken.
         worker_store, worker_catalog, worker_cache: the same, for the worker's event loop, since
             connections belong to one. For engines without connections, the very same.
         release: lets go of the data directory.
@@ -31,6 +35,8 @@ class Engines(NamedTuple):
     store: Store
     cache: Cache
     catalog: Catalog
+    keyring: Keyring
+    issuer: Issuer | None
     worker_store: Store
     worker_catalog: Catalog
     worker_cache: Cache
@@ -73,6 +79,8 @@ def open_engines(
             store=store,
             cache=cache,
             catalog=catalog,
+            keyring=_open_keyring(configuration),
+            issuer=_open_issuer(configuration),
             worker_store=worker_stored[0],
             worker_catalog=worker_stored[1],
             worker_cache=(
@@ -154,6 +162,32 @@ def _open_store(
     return MongoStore(url, name), MongoCatalog(url, name, entropy)
 
 
+def _open_keyring(configuration: Configuration) -> Keyring:
+    url = revealed(configuration.store_url)
+    if url is None:
+        from penstock.adapters.embedded.keyring import EmbeddedKeyring
+
+        return EmbeddedKeyring(configuration.data / "keys.db")
+    with driver("PENSTOCK_STORE_URL", "mongodb"):
+        from penstock.adapters.mongodb.keyring import MongoKeyring
+    return MongoKeyring(url, configuration.store_name)
+
+
+def _open_issuer(configuration: Configuration) -> Issuer | None:
+    issuer, keys = configuration.oidc_issuer, configuration.oidc_jwks
+    if issuer is None:
+        return None
+    if configuration.oidc_audience is None:
+        raise ConfigurationError("PENSTOCK_OIDC_ISSUER needs PENSTOCK_OIDC_AUDIENCE.")
+    if keys is not None and "://" not in keys:
+        from penstock.adapters.embedded.issuer import FileIssuer
+
+        return FileIssuer(Path(keys))
+    from penstock.adapters.oidc.issuer import WebIssuer
+
+    return WebIssuer(issuer, keys)
+
+
 def _open_cache(configuration: Configuration, clock: Clock, entropy: Entropy) -> Cache:
     url = revealed(configuration.cache_url)
     if url is None:
@@ -185,5 +219,6 @@ async def close(engines: Engines) -> None:
     await engines.log.close()
     await engines.store.close()
     await engines.catalog.close()
+    await engines.keyring.close()
     await engines.cache.close()
     engines.release()

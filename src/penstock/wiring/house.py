@@ -13,7 +13,11 @@ from typing import Final, NamedTuple
 import uvloop
 
 from penstock.access.access import Access
-from penstock.access.principal import Keys
+from penstock.access.authentication import Authentication
+from penstock.access.claims import ClaimNames
+from penstock.access.keeping import KeyKeeping
+from penstock.access.keys import KnownKeys
+from penstock.access.tokens import TokenRules, Tokens
 from penstock.api.app import Application
 from penstock.api.server import Server
 from penstock.api.services import Below
@@ -53,7 +57,9 @@ _KEEP_MARGIN_MS: Final = 3_600_000
 class Parts(NamedTuple):
     """The house, put together."""
 
+    authentication: Authentication
     access: Access
+    keys: KeyKeeping
     ingest: Ingest
     query: Query
     receipts: Receipts
@@ -87,7 +93,9 @@ async def _serve(
     house = parts(configuration, engines)
     applying: Applying = WorkerHere(house.worker, engines) if worker else WorkersElsewhere(engines)
     application = Application(
-        Below(house.access, house.ingest, house.query, house.quarantine, house.receipts),
+        Below(
+            house.access, house.ingest, house.query, house.quarantine, house.receipts, house.keys
+        ),
         engines.clock,
         engines.entropy,
         configuration,
@@ -97,6 +105,7 @@ async def _serve(
     # Before anything is acknowledged: a log that the worker would refuse takes no writes.
     await starts(engines.log, engines.store, list(await engines.log.bounds()))
     await house.backlog.start()
+    house.authentication.start()
 
     def stop(reason: str) -> None:
         house.backlog.refuse(reason)
@@ -109,6 +118,7 @@ async def _serve(
     try:
         await server.run(lambda url: announce(url, new_key, configuration.data))
     finally:
+        await house.authentication.close()
         await house.backlog.close()
         well = await applying.stop()
         await close(engines)
@@ -152,8 +162,14 @@ def parts(configuration: Configuration, engines: Engines) -> Parts:
     """The services and the worker on these engines."""
     receipts = Receipts(engines.secret)
     backlog = Backlog(engines.log, engines.store, engines.clock, configuration.backlog_ms)
+    known = KnownKeys(engines.keyring, engines.clock)
+    authentication = Authentication(
+        engines.admin_key, known, _tokens(configuration, engines), engines.clock
+    )
     return Parts(
-        access=Access(Keys(engines.admin_key), engines.catalog, engines.clock),
+        authentication=authentication,
+        access=Access(authentication, engines.catalog, engines.clock),
+        keys=KeyKeeping(engines.keyring, known, engines.clock, engines.entropy),
         ingest=Ingest(
             engines.log,
             backlog,
@@ -170,6 +186,15 @@ def parts(configuration: Configuration, engines: Engines) -> Parts:
         quarantine=_quarantine(configuration, engines),
         worker=_worker(configuration, engines),
     )
+
+
+def _tokens(configuration: Configuration, engines: Engines) -> Tokens | None:
+    issuer, audience = configuration.oidc_issuer, configuration.oidc_audience
+    if engines.issuer is None or issuer is None or audience is None:
+        return None
+    names = ClaimNames(configuration.oidc_tenant_claim, configuration.oidc_scopes_claim)
+    rules = TokenRules(issuer, audience, names, configuration.oidc_leeway_ms)
+    return Tokens(engines.issuer, rules, engines.clock)
 
 
 def _query(configuration: Configuration, engines: Engines) -> Query:
