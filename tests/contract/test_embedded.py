@@ -12,6 +12,7 @@ import pytest
 from tests.contract.cache_laws import CacheLaws
 from tests.contract.catalog_laws import CatalogLaws
 from tests.contract.consumer_laws import ConsumerLaws
+from tests.contract.keyring_laws import NOW, KeyringLaws, ids, key
 from tests.contract.log_laws import LogLaws
 from tests.contract.store_comparing_laws import StoreComparingLaws
 from tests.contract.store_keeping_laws import StoreKeepingLaws
@@ -26,13 +27,16 @@ from penstock.adapters.embedded.cache import MemoryCache
 from penstock.adapters.embedded.catalog import EmbeddedCatalog
 from penstock.adapters.embedded.clock import SystemClock
 from penstock.adapters.embedded.entropy import SystemEntropy
+from penstock.adapters.embedded.keyring import EmbeddedKeyring
 from penstock.adapters.embedded.log import EmbeddedLog
 from penstock.adapters.embedded.rows import PARTITION
 from penstock.adapters.embedded.store import EmbeddedStore
 from penstock.ports.cache import Cache
 from penstock.ports.catalog import Catalog
+from penstock.ports.keyring import Keyring
 from penstock.ports.log import Log
 from penstock.ports.store import Store
+from penstock.records.key import EXPIRED_KEPT_MS
 from penstock.records.outcome import Outcome, Result
 from penstock.records.position import Position, parse
 
@@ -196,3 +200,46 @@ class TestEmbeddedCatalog(CatalogLaws):
         opener = EmbeddedCatalogs(tmp_path)
         yield opener
         await opener.close()
+
+
+class EmbeddedKeyrings:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = count()
+        self._open: dict[Keyring, Path] = {}
+
+    async def fresh(self) -> Keyring:
+        return self._opened(self._folder / f"keys{next(self._numbers)}.db")
+
+    async def reopened(self, keyring: Keyring) -> Keyring:
+        path = self._open.pop(keyring)
+        await keyring.close()
+        return self._opened(path)
+
+    async def close(self) -> None:
+        for keyring in self._open:
+            await keyring.close()
+
+    def _opened(self, path: Path) -> Keyring:
+        keyring = EmbeddedKeyring(path)
+        self._open[keyring] = path
+        return keyring
+
+
+class TestEmbeddedKeyring(KeyringLaws):
+    @pytest.fixture
+    async def keyrings(self, tmp_path: Path) -> AsyncIterator[EmbeddedKeyrings]:
+        opener = EmbeddedKeyrings(tmp_path)
+        yield opener
+        await opener.close()
+
+    async def test_what_expired_long_ago_goes_with_the_next_key(
+        self, keyrings: EmbeddedKeyrings
+    ) -> None:
+        keyring = await keyrings.fresh()
+        await keyring.put(key(1, expires_at=NOW))
+        await keyring.put(key(2, created_at=NOW + EXPIRED_KEPT_MS))
+        assert ids(await keyring.list("t", "", 10)) == [1, 2]
+        await keyring.put(key(3, created_at=NOW + EXPIRED_KEPT_MS + 1))
+        assert ids(await keyring.list("t", "", 10)) == [2, 3]
+        assert await keyring.find([key(1).digest]) == {}

@@ -14,6 +14,7 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 from tests.contract.catalog_laws import DAILY, PLAIN, CatalogLaws
+from tests.contract.keyring_laws import KeyringLaws, key
 from tests.contract.store_comparing_laws import StoreComparingLaws
 from tests.contract.store_keeping_laws import StoreKeepingLaws
 from tests.contract.store_laws import ODD_DATA, StoreLaws, nested
@@ -24,8 +25,10 @@ from tests.support.servers.mongodb import MongoDB
 
 from penstock.adapters.embedded.entropy import SystemEntropy
 from penstock.adapters.mongodb.catalog import MongoCatalog
+from penstock.adapters.mongodb.keyring import MongoKeyring
 from penstock.adapters.mongodb.store import MongoStore
 from penstock.ports.catalog import Catalog
+from penstock.ports.keyring import Keyring
 from penstock.ports.store import Store
 from penstock.records.collection import CachePolicy, Collection, Settings
 from penstock.records.document import MAX_DEPTH, encode
@@ -244,3 +247,52 @@ class TestMongoCatalog(CatalogLaws):
         assert (dropped.id, dropped.dropped_at) == (first.id, 2_000)
         assert live.id != first.id
         assert (live.revision, live.settings) == (1, DAILY)
+
+
+class MongoKeyrings:
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._open: dict[Keyring, str] = {}
+
+    async def fresh(self) -> Keyring:
+        return self._opened(f"test_{uuid4().hex}")
+
+    async def reopened(self, keyring: Keyring) -> Keyring:
+        database = self._open.pop(keyring)
+        await keyring.close()
+        return self._opened(database)
+
+    async def beside(self, keyring: Keyring) -> Keyring:
+        """The same keyring, as another process has it open."""
+        return self._opened(self._open[keyring])
+
+    async def close(self) -> None:
+        async with AsyncMongoClient[dict[str, object]](self._url) as client:
+            for keyring, database in self._open.items():
+                await keyring.close()
+                await client.drop_database(database)
+
+    def _opened(self, database: str) -> Keyring:
+        keyring = MongoKeyring(self._url, database)
+        self._open[keyring] = database
+        return keyring
+
+
+class TestMongoKeyring(KeyringLaws):
+    @pytest.fixture
+    async def keyrings(self, mongodb: MongoDB) -> AsyncIterator[MongoKeyrings]:
+        opener = MongoKeyrings(mongodb.url)
+        yield opener
+        await opener.close()
+
+    async def test_what_one_process_changes_another_sees_at_once(
+        self, keyrings: MongoKeyrings
+    ) -> None:
+        one = await keyrings.fresh()
+        other = await keyrings.beside(one)
+        for number in range(1, 11):
+            made = key(number)
+            await one.put(made)
+            assert await other.find([made.digest]) == {made.digest: made}
+            await other.revoke("t", made.id)
+            assert await one.find([made.digest]) == {}

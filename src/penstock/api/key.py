@@ -47,7 +47,7 @@ async def create(services: Services, request: Request) -> Response:
     request.guard.late = OutcomeUnknown
     made = await services.keys.create(request.principal, wanted)
     request.subject = f"{made.key.tenant}/{made.key.id}"
-    return _shown_once(made)
+    return _shown_once(request, made)
 
 
 async def page(services: Services, request: Request) -> Response:
@@ -88,7 +88,7 @@ async def rotate(services: Services, request: Request) -> Response:
     request.guard.late = OutcomeUnknown
     made = await services.keys.rotate(request.principal, old, overlap_ms, expires_at)
     request.subject += f" -> {made.key.id}"
-    return _shown_once(made)
+    return _shown_once(request, made)
 
 
 async def _addressed(services: Services, request: Request) -> Key:
@@ -104,10 +104,11 @@ def _tenant(request: Request) -> str | None:
     return tenant
 
 
-def _shown_once(made: Made) -> Response:
-    view = msgspec.structs.asdict(KeyView.of(made.key))
-    content = KeyMade(**view, key=made.text)
-    place = f"/v1/keys/{made.key.id}".encode()
+def _shown_once(request: Request, made: Made) -> Response:
+    key = made.key
+    content = KeyMade(**msgspec.structs.asdict(KeyView.of(key)), key=made.text)
+    whose = "" if key.tenant == request.principal.tenant else f"?tenant={key.tenant}"
+    place = f"/v1/keys/{key.id}{whose}".encode()
     return Response(201, (JSON, _NEVER_STORED, (b"location", place)), _encode(content))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from penstock.cli import collections, dead_letters, generation, records
+from penstock.cli import collections, dead_letters, generation, keys, records
 from penstock.cli.check import check
 from penstock.cli.exits import MEANINGS
 from penstock.cli.serve import api, serve, worker
@@ -22,6 +22,7 @@ app.command()(worker)
 app.command()(check)
 app.add_typer(collections.app, name="collections")
 app.add_typer(records.app, name="records")
+app.add_typer(keys.app, name="keys")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(generation.app, name="generation")
 
