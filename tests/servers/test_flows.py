@@ -25,6 +25,7 @@ FEW = ("test_state_machine.py", "--hypothesis-profile=few")
 LONG = [
     ("test_state_machine.py",),
     ("test_command_line.py",),
+    ("test_keys.py",),
     ("test_flights.py",),
     ("test_flight_questions.py",),
 ]

@@ -13,6 +13,7 @@ from penstock.records.document import escape
 T = TypeVar("T")
 
 _PLACE: Final = re.compile(r" - at `(.*)`$", re.DOTALL)
+_UNKNOWN: Final = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -25,6 +26,9 @@ def convert(document: Any, kind: type[T], code: str) -> T:
         place = _PLACE.search(message)
         sentence = message[: place.start()] if place else message
         pointer = _pointer(place[1]) if place else ""
+        unknown = _UNKNOWN.search(sentence)
+        if unknown:
+            pointer += f"/{escape(unknown[1])}"
         raise Malformed(code, f"{sentence}.", faults=(Fault(pointer, f"{sentence}."),)) from None
 
 
