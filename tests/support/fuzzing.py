@@ -62,7 +62,7 @@ def _speak(query: dict[str, Any], body: Any, label: str) -> None:
         _put(body, filter=filter_, measures=measures, sort=["-n"], limit=5)
         _put(body, group_by=["data.site"])
     if label.startswith("POST /v1/keys"):
-        _put(body, expires_at="2090-01-31T12:00:00Z")
+        _put(body, expires_at="2090-01-31T12:00:00Z", overlap="1h")
     if label.startswith("PUT"):
         _put(body, indexes=[{"fields": ["data.level"]}])
 

@@ -11,7 +11,7 @@ import hmac
 from typing import Final
 
 from penstock.access.keys import KnownKeys
-from penstock.access.known import Known
+from penstock.access.known import NEVER, Known
 from penstock.access.principal import Principal
 from penstock.access.tokens import Tokens
 from penstock.errors import Unauthenticated
@@ -77,7 +77,7 @@ class Authentication:
         raise Unauthenticated
 
     def _valid(self, known: Known) -> Principal:
-        if known.expires_at <= self._clock.now():
+        if known.expires_at is not NEVER and known.expires_at <= self._clock.now():
             raise Unauthenticated
         known.was_used = True
         return known.principal

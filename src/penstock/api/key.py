@@ -52,11 +52,11 @@ async def create(services: Services, request: Request) -> Response:
 
 async def page(services: Services, request: Request) -> Response:
     """Those of a tenant."""
-    after = request.query.get("page_token", "")
-    if after and not _ID(after):
+    after = request.query.get("page_token")
+    if after is not None and not _ID(after):
         raise Malformed("invalid_page_token")
     size = page_size(request, services.configuration)
-    found = await services.keys.page(request.principal, _tenant(request), after, size + 1)
+    found = await services.keys.page(request.principal, _tenant(request), after or "", size + 1)
     next_after = found[size - 1].id if len(found) > size else UNSET
     content = KeyPage([KeyView.of(one) for one in found[:size]], next_after)
     return Response(200, (JSON, _NEVER_STORED), _encode(content))
