@@ -16,8 +16,9 @@ from tests.support.defect import REASON, a_defect
 from tests.support.house import House
 
 from penstock.apply.aside import MOST
-from penstock.errors import TooManyDefects
-from penstock.records.position import position
+from penstock.errors import NotFound, TooManyDefects
+from penstock.records.letter import Letter
+from penstock.records.position import Position, position
 
 JSON = [("content-type", "application/json")]
 RECORDS = "/v1/collections/c/records"
@@ -239,6 +240,25 @@ async def test_letters_are_listed_page_by_page_and_by_collection(house: House, a
             break
         token = f"&page_token={page['next_page_token']}"
     assert seen == everything
+
+
+async def test_a_tenant_sees_its_own_letters_and_no_trace_of_others(house: House, ask: Ask) -> None:
+    with a_defect():
+        for number in range(5):
+            await ask.settled(await ask.put(f"r{number}", {"poison": number}))
+    first, *_ = await ask.letters()
+    unreadable = Letter(position(1, 0, 10**6), 1_000, "", "", "", b"anybody's", "no entry")
+    async with house.engines.store.batch() as batch:
+        await batch.put_aside([unreadable])
+    assert (await ask.letters())[-1]["reason"] == "no entry"
+    quarantine = house.parts.quarantine
+    for size in (1, 4, 5, 100):
+        assert await quarantine.page("other", None, None, size) == ([], None)
+    for letter in (Position(first["position"]), unreadable.position):
+        for act in (quarantine.letter, quarantine.replay, quarantine.drop):
+            with pytest.raises(NotFound):
+                await act("other", letter)
+    assert len(await ask.letters()) == 6
 
 
 async def _has(ask: Ask, count: int) -> bool:

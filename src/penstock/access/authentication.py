@@ -77,7 +77,7 @@ class Authentication:
         raise Unauthenticated
 
     def _valid(self, known: Known) -> Principal:
-        if known.expires_at is not NEVER and known.expires_at <= self._clock.now():
+        if known.expires_at != NEVER and known.expires_at <= self._clock.now():
             raise Unauthenticated
         known.was_used = True
         return known.principal
