@@ -171,9 +171,13 @@ class Invalid(Refused):
 
 
 class QuotaExceeded(Refused):
-    """The caller's own quota."""
+    """The caller's own quota; `policies` names what of it is used up."""
 
     retryable = True
+
+    def __init__(self, detail: str, policies: tuple[str, ...], retry_after: float) -> None:
+        super().__init__("quota_exceeded", detail, retry_after=retry_after)
+        self.policies = policies
 
 
 class Unavailable(PenstockError):

@@ -243,11 +243,28 @@ class CacheLaws:
         cache, key = await caches.fresh(), f"k:{uuid4().hex} \u00e9"
         assert await cache.claim(key, b"one\x00\xff", 60_000) is None
         assert await cache.claim(key, b"two", 60_000) == b"one\x00\xff"
-        await cache.release(key)
+        await cache.release(key, b"one\x00\xff")
         assert await cache.claim(key, b"three", 60_000) is None
         assert await cache.claim(key, b"four", 60_000) == b"three"
         assert await cache.claim(key + "'", b"five", 60_000) is None
-        await cache.release(uuid4().hex)
+        await cache.release(uuid4().hex, b"")
+
+    async def test_a_claim_may_be_repeated_by_who_made_it(self, caches: Caches) -> None:
+        cache, key = await caches.fresh(), uuid4().hex
+        for _ in range(3):
+            assert await cache.claim(key, b"one", 60_000) is None
+        assert await cache.claim(key, b"two", 60_000) == b"one"
+
+    async def test_a_release_leaves_what_another_has_claimed_since(self, caches: Caches) -> None:
+        cache, key = await caches.fresh(), uuid4().hex
+        await cache.claim(key, b"late", TTL_MS)
+        await caches.wait(TTL_MS)
+        await cache.claim(key, b"next", 60_000)
+        await cache.release(key, b"late")
+        assert await cache.claim(key, b"third", 60_000) == b"next"
+        await cache.assign(key, b"answer", 60_000)
+        await cache.release(key, b"next")
+        assert await cache.claim(key, b"third", 60_000) == b"answer"
 
     async def test_what_is_assigned_stands_whatever_stood(self, caches: Caches) -> None:
         cache, claimed, free = await caches.fresh(), uuid4().hex, uuid4().hex
@@ -272,6 +289,37 @@ class CacheLaws:
         assert answers.count(None) == 1
         winner = values[answers.index(None)]
         assert set(answers) == {None, winner}
+
+    # Counts.
+
+    async def test_what_is_added_comes_together_by_name(self, caches: Caches) -> None:
+        cache = await caches.fresh()
+        names = [f"{uuid4().hex} \u00e9 {number}" for number in range(200)]
+        first = {name: number for number, name in enumerate(names)}
+        assert await cache.add(first, 60_000) == first
+        assert await cache.add({names[3]: 2**40, names[7]: 0}, 60_000) == {
+            names[3]: 2**40 + 3,
+            names[7]: 7,
+        }
+        assert await cache.add(dict.fromkeys(names, 0), 60_000) == first | {names[3]: 2**40 + 3}
+        assert await cache.add({}, 60_000) == {}
+
+    async def test_of_additions_at_once_none_is_lost(self, caches: Caches) -> None:
+        cache = await caches.fresh()
+        names = [uuid4().hex for _ in range(20)]
+        told = await asyncio.gather(
+            *[cache.add(dict.fromkeys(names, number), 60_000) for number in range(40)]
+        )
+        assert None not in told
+        assert await cache.add(dict.fromkeys(names, 0), 60_000) == dict.fromkeys(names, 780)
+
+    async def test_a_count_ends_with_its_time_though_it_is_added_to(self, caches: Caches) -> None:
+        cache, name = await caches.fresh(), uuid4().hex
+        assert await cache.add({name: 1}, TTL_MS) == {name: 1}
+        await caches.wait(TTL_MS // 2)
+        assert await cache.add({name: 2}, TTL_MS) == {name: 3}
+        await caches.wait(TTL_MS // 2 + 1)
+        assert await cache.add({name: 4}, TTL_MS) == {name: 4}
 
 
 class _Record:

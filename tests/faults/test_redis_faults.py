@@ -74,6 +74,7 @@ async def test_a_dead_redis_costs_little_and_nothing_else(
         assert await cache.get([KEY]) == [None]
         assert await cache.present("t", "c", ["r"]) == set()
         assert await cache.claim("k", b"v", 1000) is None
+        assert await cache.add({"n": 1}, 1000) is None
         await cache.write([value(2)])
     # Three calls may take their timeout before it is left alone; then one in a second.
     assert time.perf_counter() - begin < 3 * TIMEOUT_S + 1
@@ -107,6 +108,16 @@ async def test_a_flush_takes_values_and_the_script_and_no_more(
             client.script_flush()
     assert await cache.get([KEY]) == [None]
     assert await written(cache, 2)
+
+
+async def test_where_only_some_nodes_know_the_script_nothing_is_added_twice(
+    own_redis: Redis, cache: RedisCache
+) -> None:
+    names = [f"n{number}" for number in range(50)]
+    assert await cache.add(dict.fromkeys(names, 1), 60_000) == dict.fromkeys(names, 1)
+    with own_redis.client() as client:
+        client.script_flush()
+    assert await cache.add(dict.fromkeys(names, 1), 60_000) == dict.fromkeys(names, 2)
 
 
 async def test_cancelled_requests_never_mix_up_replies(cache: RedisCache) -> None:

@@ -238,7 +238,15 @@ def test_a_limited_memory_has_to_evict(
 @pytest.mark.parametrize(
     ("rights", "expected"),
     [
-        (("+@all", "-evalsha"), [Wrong("redis", "script", Level.FAILURE)]),
+        (
+            ("+@all", "-evalsha"),
+            [
+                Wrong("redis", "script", Level.FAILURE),
+                Wrong("redis", "SET with NX and GET", Level.FAILURE),
+                Wrong("redis", "counts", Level.FAILURE),
+            ],
+        ),
+        (("+@all", "-hincrby"), [Wrong("redis", "counts", Level.FAILURE)]),
         (("+@all", "-info"), [Wrong("redis", "settings", Level.WARNING)]),
         (
             ("+@all", "-set"),

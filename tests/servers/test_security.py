@@ -248,8 +248,14 @@ async def cached_and_read(url: str) -> bool:
         await cache.write([value])
         present = await cache.present(*key[:2], ["a"])
         claimed = await cache.claim("k", b"v", 1_000)
-        await cache.release("k")
-        return (await cache.get([key]), present, claimed) == ([value], {"a"}, None)
+        await cache.release("k", b"v")
+        counted = await cache.add({"n": 0}, 1_000)
+        return (await cache.get([key]), present, claimed, counted) == (
+            [value],
+            {"a"},
+            None,
+            {"n": 0},
+        )
     finally:
         await cache.close()
 

@@ -21,6 +21,7 @@ def application_of(house: House, **replaced: Any) -> Application:
     engines, parts = house.engines, house.parts
     below: dict[str, Any] = {
         "access": parts.access,
+        "limits": parts.limits,
         "ingest": parts.ingest,
         "query": parts.query,
         "quarantine": parts.quarantine,

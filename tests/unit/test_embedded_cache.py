@@ -12,6 +12,7 @@ import pytest
 from tests.support.clock import HandClock
 from tests.support.entropy import SeededEntropy
 
+from penstock.adapters.embedded import cache as module
 from penstock.adapters.embedded.cache import MemoryCache
 from penstock.ports.cache import Cached, Key
 from penstock.records.position import position
@@ -82,6 +83,32 @@ async def test_what_was_filled_together_expires_within_a_tenth_but_not_at_once()
     assert left[0] == 200
     assert left[-1] == 0
     assert len(set(left)) == 6
+
+
+async def test_claims_are_bounded_by_their_bytes_and_the_oldest_go_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_MOST_NOTE_BYTES", 10 * (350 + 2 + 1_000))
+    one = cache()
+    for number in range(30):
+        await one.assign(f"{number:02}", bytes(1_000), 60_000)
+        await one.assign("00", bytes(1_000), 60_000)
+    await one.release("28", bytes(1_000))
+    for number in [0, *range(21, 28), 29]:
+        assert await one.claim(f"{number:02}", b"", 60_000) == bytes(1_000), number
+    for number in [*range(1, 21), 28]:
+        assert await one.claim(f"{number:02}", b"", 60_000) is None, number
+    await one.assign("large", bytes(20_000), 60_000)
+    assert await one.claim("large", b"", 60_000) is None
+
+
+async def test_counts_are_bounded_by_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_COUNTS", 10)
+    one = cache()
+    for number in range(30):
+        await one.add({f"{number}": 1}, 60_000)
+    assert await one.add({"19": 1}, 60_000) == {"19": 1}
+    assert await one.add({"29": 1}, 60_000) == {"29": 2}
 
 
 @pytest.fixture

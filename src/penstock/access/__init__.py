@@ -2,6 +2,7 @@
 
 from penstock.access.access import Access, administer
 from penstock.access.keeping import KeyKeeping, Made, Wanted
+from penstock.access.limits import Limits, Meter
 from penstock.access.principal import Principal
 
-__all__ = ["Access", "KeyKeeping", "Made", "Principal", "Wanted", "administer"]
+__all__ = ["Access", "KeyKeeping", "Limits", "Made", "Meter", "Principal", "Wanted", "administer"]

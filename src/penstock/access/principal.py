@@ -16,7 +16,7 @@ class Principal(msgspec.Struct, frozen=True):
         tenant: all it can reach.
         key_id: for logs; says nothing about the key itself.
         scopes: what it may do there.
-        rate: how much of it; None for what the tenant may.
+        rate: how much of it; None for as much as the installation grants to every key.
         is_operator: whether it may name tenants: the installation's admin key.
     """
 

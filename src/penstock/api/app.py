@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final
 
-from penstock.access import Principal
+from penstock.access import Meter, Principal
 from penstock.api import guide, openapi, problem
 from penstock.api.asgi import ClientGone, Receive, Scope, Send
 from penstock.api.deadline import Deadlines
 from penstock.api.headers import adopted_request_id, scan
+from penstock.api.quota import declared_size, fields, paced
 from penstock.api.request import Request, Timing, query_parameters, shutting_down
 from penstock.api.response import Answer, Headers, Response, Streamed
+from penstock.api.route import Route
 from penstock.api.router import Router
 from penstock.api.routes import ROUTES
 from penstock.api.services import Below, Ready, Services
@@ -26,6 +28,7 @@ from penstock.telemetry.logs import logger
 _PREFIX_BITS: Final = 40
 _CLOSE: Final = (b"connection", b"close")
 _BODILESS: Final = frozenset((204, 304))
+_PROBLEMS: Final = 400
 _TIMED_OUT: Final = 408
 
 _log = logger("api")
@@ -44,6 +47,7 @@ class Application:
     ) -> None:
         self._services = Services(
             below.access,
+            below.limits,
             below.ingest,
             below.query,
             below.quarantine,
@@ -56,6 +60,8 @@ class Application:
             guide.answer(ROUTES),
         )
         self._access = below.access
+        self._meter = below.limits.meter
+        self._most_bytes = configuration.max_body_bytes
         self._router = Router(ROUTES)
         self._timing = Timing(clock, configuration.deadline_ms / 1000, configuration.idle_ms / 1000)
         self._deadlines = Deadlines(clock.monotonic)
@@ -82,10 +88,12 @@ class Application:
         except Exception:  # noqa: BLE001  # because a defect of ours is answered too
             _log.exception("request_failed", request_id=request_id, method=request.method)
             answer = self._problem(request, PenstockError("internal"))
-        if isinstance(answer, Response):
-            await _send_whole(request, answer, send)
-        else:
-            await _send_stream(request, answer, send)
+        # A client that has gone is no one to send to; what was begun for it is put away.
+        with suppress(ClientGone):
+            if isinstance(answer, Response):
+                await _send_whole(request, answer, send)
+            else:
+                await _send_stream(request, answer, send)
 
     def new_request_id(self) -> str:
         """One that no other process makes, and this one never again."""
@@ -98,14 +106,17 @@ class Application:
 
     async def _answer(self, scope: Scope, request: Request) -> Answer:
         place, request.arguments = self._router.find(scope["raw_path"])
+        route = None if place is None else place.routes.get(request.method)
         if place is None or not place.public:
             authorization = request.headers.get(b"authorization")
             request.principal = self._access.recall(authorization) or await self._authenticated(
                 request, authorization
             )
+            request.meter = self._meter(request.principal)
+            if request.meter is not None:
+                self._admit(request, request.meter, route)
         if place is None:
             raise NotFound("route_not_found")
-        route = place.routes.get(request.method)
         if route is None:
             raise MethodNotAllowed(place.methods)
         if scope["query_string"]:
@@ -119,6 +130,14 @@ class Application:
         """Whose a key is that is not known here yet."""
         with request.guard:
             return await self._access.authenticate(authorization)
+
+    def _admit(self, request: Request, meter: Meter, route: Route | None) -> None:
+        """Raises `QuotaExceeded`."""
+        size = declared_size(request.headers)
+        # A stream is slowed down instead; what is too large will be refused for that.
+        if size is None or size > self._most_bytes or (route is not None and route.streams):
+            size = 0
+        meter.admit(self._timing.clock.monotonic(), size)
 
     def _problem(self, request: Request, error: PenstockError) -> Response:
         if error.internal:
@@ -138,6 +157,9 @@ async def _send_whole(request: Request, answer: Response, send: Send) -> None:
         length = ((b"content-length", b"%d" % len(body)),)
     if request.method == "HEAD":
         body = b""
+    # A problem costs nothing: it would put off the very moment that it names.
+    if request.meter is not None and status < _PROBLEMS:
+        request.meter.debit(len(body), request.timing.clock.monotonic())
     await send(_start(request, status, (*headers, *length)))
     await send({"type": "http.response.body", "body": body})
 
@@ -145,17 +167,22 @@ async def _send_whole(request: Request, answer: Response, send: Send) -> None:
 async def _send_stream(request: Request, answer: Streamed, send: Send) -> None:
     async with aclosing(answer.rest):
         await send(_start(request, answer.status, answer.headers))
-        await send({"type": "http.response.body", "body": answer.first, "more_body": True})
-        try:
-            async for piece in answer.rest:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-        except ClientGone:
-            return
+        await _send_piece(request, answer.first, send)
+        async for piece in answer.rest:
+            await _send_piece(request, piece, send)
         await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_piece(request: Request, piece: bytes, send: Send) -> None:
+    if request.meter is not None:
+        await paced(request.meter, len(piece), request.timing.clock)
+    await send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
 def _start(request: Request, status: int, headers: Headers) -> dict[str, object]:
     more: Headers = ((b"x-request-id", request.request_id.encode()),)
+    if request.meter is not None:
+        more = (*more, *fields(request.meter, request.timing.clock.monotonic()))
     # Where a client holds its body back until asked, and nobody will ask, what it sends next could
     # be that body or another request.
     if status == _TIMED_OUT or (request.body_pending and b"expect" in request.headers):

@@ -12,4 +12,4 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class ClientGone(Exception):
-    """The connection was closed before the request had arrived: there is no one to answer."""
+    """The connection is closed: there is no one to answer."""

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Final
 
+from penstock.access import Meter
 from penstock.api.asgi import ClientGone, Message
 from penstock.api.coding import Decoder, decoder
 from penstock.api.headers import HeaderMap
+from penstock.api.quota import declared_size, paced
 from penstock.api.request import Request, request_timeout
 from penstock.errors import Malformed, TooLarge, Unsupported
 
@@ -19,6 +21,8 @@ _CHARSETS: Final = (b"charset=utf-8", b'charset="utf-8"')
 async def whole(request: Request, media: frozenset[bytes], most: int) -> bytes:
     """The body, decompressed; the request's deadline counts from when it is there.
 
+    Its bytes are taken from the quota as they arrive, unless they were before, by their number.
+
     Args:
         request: whose.
         media: the media types that will do.
@@ -27,15 +31,20 @@ async def whole(request: Request, media: frozenset[bytes], most: int) -> bytes:
     Raises `Unsupported`, `TooLarge`, `Malformed` (`invalid_body`), and 408 by the guard.
     """
     coding = _admit(request.headers, media, most)
+    meter = request.meter
+    if meter is not None and declared_size(request.headers) is not None:
+        meter = None
     request.await_body()
     message = await _next(request)
     first: bytes = message.get("body", b"")
     if coding is None and not message.get("more_body", False):
+        if meter is not None:
+            meter.debit(len(first), request.timing.clock.monotonic())
         if len(first) > most:
             raise too_large(most)
         request.begin()
         return first
-    body = await _rest(request, message, coding, most)
+    body = await _rest(request, message, coding, most, meter)
     request.begin()
     return body
 
@@ -43,8 +52,12 @@ async def whole(request: Request, media: frozenset[bytes], most: int) -> bytes:
 async def pieces(
     request: Request, media: frozenset[bytes], most: int
 ) -> AsyncGenerator[bytes, None]:
-    """The body of a stream, decompressed, as it arrives; raises as `whole` does."""
+    """The body of a stream, decompressed, as it arrives; raises as `whole` does.
+
+    It is read only as fast as the quota has it.
+    """
     coding = _admit(request.headers, media, most)
+    meter = request.meter
     taken = 0
     more = True
     while more:
@@ -59,6 +72,8 @@ async def pieces(
             taken += len(piece)
             if taken > most:
                 raise too_large(most)
+            if meter is not None:
+                await paced(meter, len(piece), request.timing.clock)
             yield piece
     if coding is not None:
         coding.finish()
@@ -100,13 +115,17 @@ async def _next(request: Request) -> Message:
     return message
 
 
-async def _rest(request: Request, message: Message, coding: Decoder | None, most: int) -> bytes:
+async def _rest(
+    request: Request, message: Message, coding: Decoder | None, most: int, meter: Meter | None
+) -> bytes:
     """The whole body, from its first message on."""
     body = bytearray()
     while True:
         data: bytes = message.get("body", b"")
         for turn, piece in enumerate((data,) if coding is None else coding.pieces(data), 1):
             body += piece
+            if meter is not None:
+                meter.debit(len(piece), request.timing.clock.monotonic())
             if len(body) > most:
                 raise too_large(most)
             if turn % _TURN == 0:

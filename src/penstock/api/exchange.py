@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 import httptools
 
-from penstock.api.asgi import Message, Scope
+from penstock.api.asgi import ClientGone, Message, Scope
 from penstock.api.response import Headers
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -158,7 +158,7 @@ class Exchange:
             return
         await self._wire.drained()
         if self.gone:
-            return
+            raise ClientGone
         body, more = message["body"], message.get("more_body", False)
         if self._chunked:
             body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""

@@ -27,8 +27,11 @@ class Pointed(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """RFC 9457. `code` is one of a closed set; `retryable` says whether to send it again."""
+class Problem(msgspec.Struct, frozen=True, rename={"violated_policies": "violated-policies"}):
+    """RFC 9457. `code` is one of a closed set; `retryable` says whether to send it again.
+
+    `violated-policies` names the quotas that are used up.
+    """
 
     type: str
     title: str
@@ -38,6 +41,7 @@ class Problem(msgspec.Struct, frozen=True):
     retryable: bool
     request_id: str | UnsetType = UNSET
     errors: list[Pointed] | UnsetType = UNSET
+    violated_policies: list[str] | UnsetType = UNSET
 
 
 class Record(msgspec.Struct, frozen=True):

@@ -32,6 +32,7 @@ _ANY_ROUTE: Final = ("malformed_request", "uri_too_long", "headers_too_large", "
 _KEYED: Final = (
     "unauthenticated",
     "store_unavailable",
+    "quota_exceeded",
     "issuer_unavailable",
     "deadline_exceeded",
     "overloaded",
@@ -144,7 +145,22 @@ _HEADERS: Final[Json] = {
         "schema": {"type": "integer", "minimum": 0},
     },
     "Location": {"description": "Where what was made is.", "schema": {"type": "string"}},
+    "Retry-After": {
+        "description": "Seconds after which the same request would be admitted.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "RateLimit-Policy": {
+        "description": "The quotas of the key and its tenant, where there are any: `q` may be "
+        "taken at once, and comes back within `w` seconds.",
+        "schema": {"type": "string", "examples": ['"key";q=100;w=1']},
+    },
+    "RateLimit": {
+        "description": "Of each quota what is left (`r`), and in how many seconds it is whole "
+        "again (`t`).",
+        "schema": {"type": "string", "examples": ['"key";r=99;t=1']},
+    },
 }
+_LIMITED: Final = ("RateLimit-Policy", "RateLimit")
 
 
 def document(routes: Sequence[Route]) -> Json:
@@ -259,7 +275,10 @@ def _body(body: Body, schema_of: dict[Any, Json]) -> Json:
 
 
 def _responses(route: Route, schema_of: dict[Any, Json]) -> Json:
-    responses: Json = {str(reply.status): _reply(reply, schema_of) for reply in route.replies}
+    limited = () if route.public else _LIMITED
+    responses: Json = {
+        str(reply.status): _reply(reply, schema_of, limited) for reply in route.replies
+    }
     by_status: dict[int, list[str]] = {}
     for code in codes(route):
         by_status.setdefault(problem.STATUS[code], []).append(code)
@@ -268,23 +287,27 @@ def _responses(route: Route, schema_of: dict[Any, Json]) -> Json:
             "description": ", ".join(f"`{name}`" for name in names),
             "content": {problem.MEDIA_TYPE: {"schema": schema_of[Problem]}},
         }
+        if "quota_exceeded" in names:
+            described["headers"] = _headers(("Retry-After", *limited))
         known = responses.setdefault(str(status), described)
         known["content"] = {**described["content"], **known["content"]}
     return responses
 
 
-def _reply(reply: Reply, schema_of: dict[Any, Json]) -> Json:
+def _reply(reply: Reply, schema_of: dict[Any, Json], limited: tuple[str, ...]) -> Json:
     described: Json = {"description": reply.description}
     if isinstance(reply.type, tuple):
         lines = {"anyOf": [schema_of[one] for one in reply.type]}
         described["content"] = {reply.media: {"x-line-schema": lines}}
     elif reply.type is not None:
         described["content"] = {reply.media: {"schema": schema_of[reply.type]}}
-    if reply.headers:
-        described["headers"] = {
-            name: {"$ref": f"#/components/headers/{name}"} for name in reply.headers
-        }
+    if reply.headers or limited:
+        described["headers"] = _headers((*reply.headers, *limited))
     return described
+
+
+def _headers(names: tuple[str, ...]) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def main(arguments: Sequence[str]) -> int:

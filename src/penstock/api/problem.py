@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 
 from penstock.api.messages import Pointed, Problem
+from penstock.api.quota import PROBLEM_TYPE
 from penstock.api.response import Header, Headers, Response
-from penstock.errors import CODES, MethodNotAllowed, PenstockError
+from penstock.errors import CODES, MethodNotAllowed, PenstockError, QuotaExceeded
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:penstock:problem:"
@@ -75,8 +76,9 @@ _encode = msgspec.json.Encoder().encode
 def describe(error: PenstockError, request_id: str | msgspec.UnsetType = msgspec.UNSET) -> Problem:
     """The error as a problem; within a larger answer, that one carries the request id."""
     faults = [Pointed(*fault) for fault in error.faults]
+    used_up = error.policies if isinstance(error, QuotaExceeded) else ()
     return Problem(
-        TYPE_PREFIX + error.code,
+        PROBLEM_TYPE if used_up else TYPE_PREFIX + error.code,
         CODES[error.code],
         STATUS[error.code],
         error.detail,
@@ -84,6 +86,7 @@ def describe(error: PenstockError, request_id: str | msgspec.UnsetType = msgspec
         error.retryable,
         request_id,
         faults or msgspec.UNSET,
+        list(used_up) or msgspec.UNSET,
     )
 
 

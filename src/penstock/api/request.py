@@ -6,7 +6,7 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from penstock.access import Principal
+from penstock.access import Meter, Principal
 from penstock.api.asgi import Receive
 from penstock.api.deadline import Deadlines
 from penstock.api.headers import HeaderMap
@@ -37,6 +37,7 @@ class Request:
         headers: see `headers.scan`.
         request_id: the caller's, or one of ours.
         principal: who it comes from; not to be looked at on public routes.
+        meter: what the principal is held to; None for nothing.
         arguments: the variable segments of the path, as they came.
         query: the query parameters, each known to the route and given once.
         receive: ASGI's.
@@ -52,6 +53,7 @@ class Request:
         "deadline",
         "guard",
         "headers",
+        "meter",
         "method",
         "principal",
         "query",
@@ -82,6 +84,7 @@ class Request:
         self.query: dict[str, str] = {}
         self.subject = ""
         self.principal: Principal
+        self.meter: Meter | None = None
 
     @property
     def collection(self) -> str:

@@ -50,7 +50,7 @@ _WRITING: Final = (
 )
 _RULES: Final = ("schema_violation", "record_too_large")
 _FRESHNESS: Final = ("invalid_receipt", "not_applied_yet", "quarantined")
-_SEARCHING: Final = ("invalid_page_token", "index_required", "quota_exceeded", *_FRESHNESS)
+_SEARCHING: Final = ("invalid_page_token", "index_required", *_FRESHNESS)
 
 _PAGE: Final = Reply(200, "A page.", RecordPage, headers=("Age",))
 _DURABLE: Final = Reply(
@@ -211,7 +211,7 @@ RECORD_ROUTES: Final = (
             {"group_by": ["data.site"], "measures": {"n": "count", "top": {"max": "data.level"}}},
         ),
         replies=(Reply(200, "The groups.", GroupList),),
-        problems=("invalid_filter", "index_required", "quota_exceeded", *_FRESHNESS),
+        problems=("invalid_filter", "index_required", *_FRESHNESS),
     ),
     Route(
         "GET",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from penstock.access import Access, KeyKeeping
+from penstock.access import Access, KeyKeeping, Limits
 from penstock.api.response import Response
 from penstock.apply import Quarantine
 from penstock.config import Configuration
@@ -23,6 +23,7 @@ class Below:
     """The parts of the house below the API."""
 
     access: Access
+    limits: Limits
     ingest: Ingest
     query: Query
     quarantine: Quarantine

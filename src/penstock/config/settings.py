@@ -19,6 +19,7 @@ MIB = 1024 * KIB
 Milliseconds = Annotated[int, Field(gt=0)]
 Bytes = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
+PerSecond = Annotated[float, Field(ge=0.001, le=1e12)]
 
 
 class Configuration(BaseSettings):
@@ -127,6 +128,21 @@ class Configuration(BaseSettings):
     max_get_ids: Count = Field(1000, description="Most ids in one `records:get`.")
     max_page_size: Count = Field(1000, description="Largest `page_size`.")
     page_size: Count = Field(100, description="`page_size` where none is asked for.")
+
+    key_requests_per_second: PerSecond | None = Field(
+        None,
+        description="Requests a second that a key may make, unless it has a rate of its own; see "
+        "[quotas](http-api.md#quotas). Without it, as many as there are.",
+    )
+    key_bytes_per_second: PerSecond | None = Field(
+        None, description="The same in bytes of bodies, sent and received, decompressed."
+    )
+    tenant_requests_per_second: PerSecond | None = Field(
+        None, description="Requests a second that all keys of a tenant may make together."
+    )
+    tenant_bytes_per_second: PerSecond | None = Field(
+        None, description="The same in bytes of bodies, sent and received, decompressed."
+    )
 
     scan_records: Count = Field(
         10_000,

@@ -94,7 +94,7 @@ class Ingest:
         collection_id = target.collection.id
         operation_id = client_operation_id(target.tenant, collection_id, write.key)
         operation = self._operation(target, write, operation_id)
-        async with self._idempotency.once(operation_id, _request(write)) as once:
+        async with self._idempotency.once(operation_id, _request(write), deadline) as once:
             if once.finished is not None:
                 return Accepted(*once.finished)
             accepted = await self._append(operation, deadline)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -69,7 +69,7 @@ class Cache(Protocol):
     - `refresh` touches only keys that are present, as placeholder or value.
     - A value is not served after its `ttl_ms`.
     - No method raises for want of a server and none takes longer than the adapter's timeout:
-      `get` then returns misses, `present` nothing, `claim` None, the others do nothing.
+      `get` then returns misses, `present` nothing, `claim` and `add` None, the others do nothing.
     """
 
     async def get(self, keys: Sequence[Key]) -> list[Cached | None]:
@@ -102,15 +102,26 @@ class Cache(Protocol):
         ...
 
     async def claim(self, key: str, value: bytes, ttl_ms: int) -> bytes | None:
-        """Set `key` unless it is set; returns what it was set to, None if it now is `value`."""
+        """Set `key` unless it is set; returns what it was set to, None if it now is `value`.
+
+        So a claim may be repeated, by whoever cannot know whether it arrived.
+        """
         ...
 
     async def assign(self, key: str, value: bytes, ttl_ms: int) -> None:
         """Set `key`, whatever it was."""
         ...
 
-    async def release(self, key: str) -> None:
-        """Unset `key`."""
+    async def release(self, key: str, value: bytes) -> None:
+        """Unset `key`, if it is `value`: what another has claimed since stays."""
+        ...
+
+    async def add(self, amounts: Mapping[str, int], ttl_ms: int) -> Mapping[str, int] | None:
+        """Add to counts, by name; returns what each then comes to. One that is new begins at 0.
+
+        A count ends `ttl_ms` after it began at the latest, however often it is added to, and then
+        begins anew: what it comes to may fall. None where nothing is known: it may have been added.
+        """
         ...
 
     async def close(self) -> None: ...

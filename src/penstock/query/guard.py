@@ -87,9 +87,9 @@ class Guard:
             raise _index_required(filter_, sort)
         if is_scan and self._scanning[target.tenant] >= self._limits.scans_at_once:
             raise QuotaExceeded(
-                "quota_exceeded",
                 f"At most {self._limits.scans_at_once} scans run at once for a tenant.",
-                retry_after=_RETRY_S,
+                ("scans",),
+                _RETRY_S,
             )
         self._scanning[target.tenant] += is_scan
         try:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 _PATTERN: Final = re.compile(r"[a-z0-9_*-]{1,63}")
+
+PerSecond = Annotated[float, msgspec.Meta(ge=0.001, le=1e12)]
 
 
 class Verb(StrEnum):
@@ -39,10 +41,15 @@ class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How much a caller may ask for, per second; None for what is not limited."""
+    """How much a caller may ask for; None for as much as the installation grants by itself.
 
-    requests_per_second: float | None = None
-    bytes_per_second: float | None = None
+    Attributes:
+        requests_per_second: of any kind.
+        bytes_per_second: of bodies, those of requests and of answers.
+    """
+
+    requests_per_second: PerSecond | None = None
+    bytes_per_second: PerSecond | None = None
 
 
 EVERYTHING = (Scope("*", tuple(Verb)),)

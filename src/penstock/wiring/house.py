@@ -17,12 +17,14 @@ from penstock.access.authentication import Authentication
 from penstock.access.claims import ClaimNames
 from penstock.access.keeping import KeyKeeping
 from penstock.access.keys import KnownKeys
+from penstock.access.limits import Granted, Limits
+from penstock.access.sharing import Sharing
 from penstock.access.tokens import TokenRules, Tokens
 from penstock.api.app import Application
 from penstock.api.server import Server
 from penstock.api.services import Below
 from penstock.apply.aside import Burst
-from penstock.apply.fold import Limits
+from penstock.apply.fold import Limits as RecordLimits
 from penstock.apply.guard import starts
 from penstock.apply.housekeeping import Housekeeping
 from penstock.apply.indexing import Indexing
@@ -41,6 +43,7 @@ from penstock.query.guard import Limits as QueryLimits
 from penstock.query.query import Query
 from penstock.records.operation import CLIENT_RETENTION_MS
 from penstock.records.receipt import Receipts
+from penstock.records.scope import Rate
 from penstock.telemetry.logs import configure
 from penstock.wiring.applying import Applying, WorkerHere, WorkersElsewhere, work
 from penstock.wiring.engines import Engines, close, open_engines
@@ -60,6 +63,8 @@ class Parts(NamedTuple):
     authentication: Authentication
     access: Access
     keys: KeyKeeping
+    limits: Limits
+    sharing: Sharing
     ingest: Ingest
     query: Query
     receipts: Receipts
@@ -94,7 +99,13 @@ async def _serve(
     applying: Applying = WorkerHere(house.worker, engines) if worker else WorkersElsewhere(engines)
     application = Application(
         Below(
-            house.access, house.ingest, house.query, house.quarantine, house.receipts, house.keys
+            house.access,
+            house.limits,
+            house.ingest,
+            house.query,
+            house.quarantine,
+            house.receipts,
+            house.keys,
         ),
         engines.clock,
         engines.entropy,
@@ -106,6 +117,7 @@ async def _serve(
     await starts(engines.log, engines.store, list(await engines.log.bounds()))
     await house.backlog.start()
     house.authentication.start()
+    house.sharing.start()
 
     def stop(reason: str) -> None:
         house.backlog.refuse(reason)
@@ -120,6 +132,7 @@ async def _serve(
     finally:
         await house.authentication.close()
         await house.backlog.close()
+        await house.sharing.close()
         well = await applying.stop()
         await close(engines)
     return 0 if well else 1
@@ -162,6 +175,7 @@ def parts(configuration: Configuration, engines: Engines) -> Parts:
     """The services and the worker on these engines."""
     receipts = Receipts(engines.secret)
     backlog = Backlog(engines.log, engines.store, engines.clock, configuration.backlog_ms)
+    limits = Limits(_granted(configuration), engines.secret)
     known = KnownKeys(engines.keyring, engines.clock)
     authentication = Authentication(
         engines.admin_key, known, _tokens(configuration, engines), engines.clock
@@ -170,10 +184,14 @@ def parts(configuration: Configuration, engines: Engines) -> Parts:
         authentication=authentication,
         access=Access(authentication, engines.catalog, engines.clock),
         keys=KeyKeeping(engines.keyring, known, engines.clock, engines.entropy),
+        limits=limits,
+        sharing=Sharing(limits, engines.cache, engines.clock),
         ingest=Ingest(
             engines.log,
             backlog,
-            Idempotency(engines.cache, configuration.idempotency_ms),
+            Idempotency(
+                engines.cache, engines.clock, engines.entropy, configuration.idempotency_ms
+            ),
             receipts,
             engines.clock,
             engines.entropy,
@@ -197,6 +215,14 @@ def _tokens(configuration: Configuration, engines: Engines) -> Tokens | None:
     return Tokens(engines.issuer, rules, engines.clock)
 
 
+def _granted(configuration: Configuration) -> Granted:
+    return Granted(
+        Rate(configuration.key_requests_per_second, configuration.key_bytes_per_second),
+        Rate(configuration.tenant_requests_per_second, configuration.tenant_bytes_per_second),
+        max(configuration.max_body_bytes, configuration.max_line_bytes),
+    )
+
+
 def _query(configuration: Configuration, engines: Engines) -> Query:
     limits = QueryLimits(
         configuration.scan_records, configuration.scans_at_once, configuration.slow_query_ms / 1000
@@ -206,16 +232,16 @@ def _query(configuration: Configuration, engines: Engines) -> Query:
     )
 
 
-def _limits(configuration: Configuration) -> Limits:
+def _record_limits(configuration: Configuration) -> RecordLimits:
     # A tombstone that went before the operation ids on it would let a repetition bring it back.
     keep_ms = max(configuration.log_retention_ms, CLIENT_RETENTION_MS) + _KEEP_MARGIN_MS
-    return Limits(configuration.max_record_bytes, keep_ms)
+    return RecordLimits(configuration.max_record_bytes, keep_ms)
 
 
 def _quarantine(configuration: Configuration, engines: Engines) -> Quarantine:
     rulebook = Rulebook(engines.catalog)
     refresh = Refresh(engines.cache, rulebook, engines.clock)
-    return Quarantine(engines.store, rulebook, refresh, _limits(configuration))
+    return Quarantine(engines.store, rulebook, refresh, _record_limits(configuration))
 
 
 def _worker(configuration: Configuration, engines: Engines) -> Worker:
@@ -223,7 +249,9 @@ def _worker(configuration: Configuration, engines: Engines) -> Worker:
     return Worker(
         engines.log,
         engines.worker_store,
-        Persist(engines.worker_store, rulebook, _limits(configuration), Burst(engines.clock)),
+        Persist(
+            engines.worker_store, rulebook, _record_limits(configuration), Burst(engines.clock)
+        ),
         Refresh(engines.worker_cache, rulebook, engines.clock),
         Housekeeping(
             engines.log,

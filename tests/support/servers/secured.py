@@ -18,8 +18,9 @@ SECRET: Final = "s%e&c@ret"
 QUOTED: Final = "s%25e%26c%40ret"
 _LAST_SLOT: Final = 16_383
 RIGHTS: Final = (
-    "resetchannels ~penstock:* -@all +get +set +del +exists +evalsha +script|load +ping +hello"
-    " +client|setname +select +cluster|slots +cluster|shards +command +readonly"
+    "resetchannels ~penstock:* -@all +get +set +del +exists +hincrby +pttl +pexpire +evalsha"
+    " +script|load +ping +hello +client|setname +select +cluster|slots +cluster|shards +command"
+    " +readonly"
 )
 """As docs/engines.md has it."""
 

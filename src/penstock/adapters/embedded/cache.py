@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import repeat
 from typing import Final, NamedTuple
 
@@ -17,7 +17,10 @@ _OVERHEAD_BYTES: Final = 600
 """What an entry takes beside its body: objects, keys, its place in the dictionary."""
 _JITTER: Final = 0.1
 _JITTER_BITS: Final = 10
-_MOST_NOTES: Final = 100_000
+_MOST_NOTE_BYTES: Final = 64 * 1024 * 1024
+"""Of claims and what they came to, the oldest going first: some 100,000 receipts."""
+_NOTE_OVERHEAD_BYTES: Final = 350
+_MOST_COUNTS: Final = 100_000
 
 
 class _Held(NamedTuple):
@@ -30,6 +33,11 @@ class _Held(NamedTuple):
 
 class _Note(NamedTuple):
     value: bytes
+    until: int
+
+
+class _Count(NamedTuple):
+    total: int
     until: int
 
 
@@ -51,6 +59,8 @@ class MemoryCache:
         self._held: OrderedDict[Key, _Held] = OrderedDict()
         self._bytes = 0
         self._notes: OrderedDict[str, _Note] = OrderedDict()
+        self._note_bytes = 0
+        self._counts: OrderedDict[str, _Count] = OrderedDict()
 
     async def get(self, keys: Sequence[Key]) -> list[Cached | None]:
         now = self._clock.now()
@@ -106,7 +116,7 @@ class MemoryCache:
         with self._lock:
             note = self._notes.get(key)
             if note is not None and note.until > now:
-                return note.value
+                return None if note.value == value else note.value
             self._note(key, value, now + ttl_ms)
         return None
 
@@ -114,14 +124,33 @@ class MemoryCache:
         with self._lock:
             self._note(key, value, self._clock.now() + ttl_ms)
 
-    async def release(self, key: str) -> None:
+    async def release(self, key: str, value: bytes) -> None:
         with self._lock:
-            self._notes.pop(key, None)
+            note = self._notes.get(key)
+            if note is not None and note.value == value:
+                self._drop_note(key)
+
+    async def add(self, amounts: Mapping[str, int], ttl_ms: int) -> Mapping[str, int] | None:
+        now = self._clock.now()
+        totals: dict[str, int] = {}
+        with self._lock:
+            for name, amount in amounts.items():
+                count = self._counts.get(name)
+                if count is None or count.until <= now:
+                    count = _Count(0, now + ttl_ms)
+                    self._counts.pop(name, None)
+                totals[name] = count.total + amount
+                self._counts[name] = _Count(totals[name], count.until)
+            while len(self._counts) > _MOST_COUNTS:
+                self._counts.popitem(last=False)
+        return totals
 
     async def close(self) -> None:
         with self._lock:
             self._held.clear()
             self._notes.clear()
+            self._counts.clear()
+            self._bytes = self._note_bytes = 0
 
     def _newer(self, values: Sequence[Cached], *, absent_too: bool) -> None:
         now = self._clock.now()
@@ -156,10 +185,20 @@ class MemoryCache:
             self._bytes -= _size(gone)
 
     def _note(self, key: str, value: bytes, until: int) -> None:
+        self._drop_note(key)
         self._notes[key] = _Note(value, until)
-        self._notes.move_to_end(key)
-        while len(self._notes) > _MOST_NOTES:
-            self._notes.popitem(last=False)
+        self._note_bytes += _note_size(key, value)
+        while self._note_bytes > _MOST_NOTE_BYTES:
+            self._drop_note(next(iter(self._notes)))
+
+    def _drop_note(self, key: str) -> None:
+        note = self._notes.pop(key, None)
+        if note is not None:
+            self._note_bytes -= _note_size(key, note.value)
+
+
+def _note_size(key: str, value: bytes) -> int:
+    return _NOTE_OVERHEAD_BYTES + len(key) + len(value)
 
 
 def _size(one: _Held) -> int:

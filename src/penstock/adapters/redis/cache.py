@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from penstock.adapters.redis import script
 from penstock.adapters.redis.connection import Command, Connection, script_call
 from penstock.adapters.redis.values import (
     cached,
+    count_key_of,
     fence_of,
     key_of,
     note_key_of,
@@ -74,13 +75,29 @@ class RedisCache:
         found = await self._connection.run(
             [("SET", note_key_of(key), value, "PX", ttl_ms, "NX", "GET")]
         )
-        return None if found is None else found[0]
+        # The driver repeats a command whose answer was lost: then our own claim stands there.
+        return None if found is None or found[0] == value else found[0]
 
     async def assign(self, key: str, value: bytes, ttl_ms: int) -> None:
         await self._connection.run([("SET", note_key_of(key), value, "PX", ttl_ms)])
 
-    async def release(self, key: str) -> None:
-        await self._connection.run([("DEL", note_key_of(key))])
+    async def release(self, key: str, value: bytes) -> None:
+        call = script_call(note_key_of(key), value, sha=script.RELEASE_SHA)
+        await self._connection.run([call])
+
+    async def add(self, amounts: Mapping[str, int], ttl_ms: int) -> Mapping[str, int] | None:
+        shares: dict[str, list[str]] = {}
+        for name in amounts:
+            shares.setdefault(count_key_of(name), []).append(name)
+        found = await self._connection.run(
+            [_add(key, names, amounts, ttl_ms) for key, names in shares.items()]
+        )
+        if found is None:
+            return None
+        totals: dict[str, int] = {}
+        for names, counts in zip(shares.values(), found, strict=True):
+            totals.update(zip(names, counts, strict=True))
+        return totals
 
     async def close(self) -> None:
         await self._connection.close()
@@ -89,3 +106,8 @@ class RedisCache:
         spread = self._entropy.bits(_JITTER_BITS) / (1 << _JITTER_BITS)
         ttl_ms = max(int(value.ttl_ms * (1 - _JITTER * spread)), 1)
         return script_call(key_of(*value.key), how, fence_of(value), stored(value), ttl_ms, mark)
+
+
+def _add(key: str, names: Sequence[str], amounts: Mapping[str, int], ttl_ms: int) -> Command:
+    pairs = [part for name in names for part in (name, amounts[name])]
+    return script_call(key, ttl_ms, *pairs, sha=script.ADD_SHA)

@@ -12,7 +12,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisClusterException, RedisError
 
 from penstock.adapters.redis.connection import Connection
-from penstock.adapters.redis.trial import Primary, claim, expiry, round_trip, script
+from penstock.adapters.redis.trial import Primary, claim, counts, expiry, round_trip, script
 from penstock.ports.check import Finding, failure, ok, warning
 from penstock.ports.clock import Clock
 from penstock.ports.entropy import Entropy
@@ -61,6 +61,7 @@ class RedisCheck:
             yield await _on_each(primaries, "script", script, "nothing older replaces the newer")
             yield await _on_each(primaries, "expiry", expiry, "values go when their time is over")
             yield await _on_each(primaries, "SET with NX and GET", claim, "the first claim stands")
+            yield await _on_each(primaries, "counts", counts, "what processes add comes together")
         finally:
             await self._connection.close()
 
@@ -129,7 +130,10 @@ async def _on_each(primaries: Sequence[Primary], subject: str, step: _Step, foun
     said = await asyncio.gather(*map(partial(_said, step), primaries))
     wrong = [one for one in said if one is not None]
     if wrong:
-        problem = "The cache would stay empty, or behind: see the version, and the user's rights."
+        problem = (
+            "The cache would stay empty, or behind, or processes would not learn of each other's "
+            "requests: see the version, and the user's rights."
+        )
         return failure(subject, "; ".join(wrong), problem)
     return ok(subject, found)
 

@@ -12,7 +12,7 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from penstock.adapters.redis.breaker import Breaker
-from penstock.adapters.redis.script import SHA, SOURCE
+from penstock.adapters.redis.script import SHA, SOURCES
 from penstock.errors import ConfigurationError
 from penstock.ports.clock import Clock
 from penstock.telemetry.logs import logger
@@ -60,9 +60,15 @@ class Connection:
         try:
             async with asyncio.timeout(self._timeout_s):
                 replies = await self._replies(commands)
-                if any(isinstance(one, NoScriptError) for one in replies):
-                    await self._load_script()
-                    replies = await self._replies(commands)
+                missed = [
+                    place for place, one in enumerate(replies) if isinstance(one, NoScriptError)
+                ]
+                if missed:
+                    await self._load_scripts()
+                    # Not all of them: a count must not be added to twice.
+                    again = await self._replies([commands[place] for place in missed])
+                    for place, reply in zip(missed, again, strict=True):
+                        replies[place] = reply
             for reply in replies:
                 if isinstance(reply, Exception):
                     raise reply
@@ -85,10 +91,11 @@ class Connection:
             pipeline.execute_command(*command)
         return list(await pipeline.execute(raise_on_error=False))
 
-    async def _load_script(self) -> None:
+    async def _load_scripts(self) -> None:
         client = self.client()
         nodes = {"target_nodes": RedisCluster.PRIMARIES} if self.is_cluster else {}
-        await client.execute_command("SCRIPT LOAD", SOURCE, **nodes)
+        for source in SOURCES:
+            await client.execute_command("SCRIPT LOAD", source, **nodes)
 
     def client(self) -> Redis | RedisCluster:
         """This loop's."""
@@ -135,6 +142,6 @@ def _as_it_is(response: Any, **options: Any) -> Any:
     return response
 
 
-def script_call(key: str, *arguments: bytes | int) -> Command:
-    """The command that runs the script on a key."""
-    return ("EVALSHA", SHA, 1, key, *arguments)
+def script_call(key: str, *arguments: bytes | int | str, sha: str = SHA) -> Command:
+    """The command that runs a script on a key; unless told otherwise, what writes values."""
+    return ("EVALSHA", sha, 1, key, *arguments)

@@ -1,4 +1,4 @@
-"""The one script: a value is written only where that is right.
+"""The scripts: what has to be looked at and written in one go.
 
 Fences are compared as text of a fixed width: Lua's numbers are doubles, and would round them.
 """
@@ -29,6 +29,35 @@ if right then
 end
 return 0
 """
+"""A value is written only where that is right."""
 
-SHA: Final = hashlib.sha1(SOURCE.encode(), usedforsecurity=False).hexdigest()
-"""By which Redis knows it."""
+RELEASE_SOURCE: Final = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  return redis.call('DEL', KEYS[1])
+end
+return 0
+"""
+"""A claim is taken back by the one who made it."""
+
+ADD_SOURCE: Final = """
+local totals = {}
+for place = 2, #ARGV, 2 do
+  totals[#totals + 1] = redis.call('HINCRBY', KEYS[1], ARGV[place], ARGV[place + 1])
+end
+if redis.call('PTTL', KEYS[1]) < 0 then
+  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+end
+return totals
+"""
+"""Many counts in one call; they end together."""
+
+
+def _sha(source: str) -> str:
+    """By which Redis knows it."""
+    return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
+SHA: Final = _sha(SOURCE)
+RELEASE_SHA: Final = _sha(RELEASE_SOURCE)
+ADD_SHA: Final = _sha(ADD_SOURCE)
+SOURCES: Final = (SOURCE, RELEASE_SOURCE, ADD_SOURCE)

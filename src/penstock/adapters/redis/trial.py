@@ -8,7 +8,16 @@ from statistics import median
 from typing import Any, Final, NamedTuple
 
 from penstock.adapters.redis.connection import script_call
-from penstock.adapters.redis.script import FILL, REFRESH, SOURCE, WRITE
+from penstock.adapters.redis.script import (
+    ADD_SHA,
+    ADD_SOURCE,
+    FILL,
+    REFRESH,
+    RELEASE_SHA,
+    RELEASE_SOURCE,
+    SOURCE,
+    WRITE,
+)
 from penstock.adapters.redis.values import PLACEHOLDER, VALUE
 from penstock.ports.clock import Clock
 from penstock.records.position import position
@@ -74,15 +83,35 @@ async def expiry(primary: Primary) -> str | None:
 
 
 async def claim(primary: Primary) -> str | None:
-    """Whether of two claims the first stands, and the second is told so; says what is wrong."""
+    """Whether of two claims the first stands, and the second is told so; says what is wrong.
+
+    Nor may the second take the first one back.
+    """
     run, key = primary.run, primary.key
     try:
         first = await run("SET", key, b"first", "PX", _LONG_MS, "NX", "GET")
         second = await run("SET", key, b"second", "PX", _LONG_MS, "NX", "GET")
+        await run("SCRIPT LOAD", RELEASE_SOURCE)
+        taken_back = await run(*script_call(key, b"second", sha=RELEASE_SHA))
     finally:
         await run("DEL", key)
     if (first, second) != (None, b"first"):
         return f"SET with NX and GET answered {first!r}, then {second!r}"
+    return "a claim was taken back by another" if taken_back else None
+
+
+async def counts(primary: Primary) -> str | None:
+    """Whether what is added comes together, and ends; says what is wrong."""
+    run, key = primary.run, primary.key
+    try:
+        await run("SCRIPT LOAD", ADD_SOURCE)
+        await run(*script_call(key, _LONG_MS, "a", 1, "b", 2, sha=ADD_SHA))
+        totals = await run(*script_call(key, _LONG_MS, "b", 3, sha=ADD_SHA))
+        left_ms = await run("PTTL", key)
+    finally:
+        await run("DEL", key)
+    if totals != [5] or not 0 < left_ms <= _LONG_MS:
+        return f"2 and 3 came to {totals!r}, for {left_ms} ms"
     return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from typing import Final
+from zlib import crc32
 
 import msgspec
 
@@ -16,6 +17,7 @@ from penstock.records.position import WIDTH, Position
 
 PLACEHOLDER: Final = b"p"
 VALUE: Final = b"v"
+_COUNT_KEYS: Final = 16
 _NEVER: Final = " " * WIDTH
 """The fence of a record that never was: below all others."""
 
@@ -33,6 +35,11 @@ def key_of(tenant: str, collection_id: str, record_id: str) -> str:
 def note_key_of(key: str) -> str:
     """Of a claim."""
     return f"penstock:n:{key}"
+
+
+def count_key_of(name: str) -> str:
+    """Of the counts among which this one is: few keys, spread over a cluster, hold them all."""
+    return f"penstock:c:{crc32(name.encode()) % _COUNT_KEYS}"
 
 
 def placeholder(token: str) -> bytes:
