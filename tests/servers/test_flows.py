@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 FLOWS = [
     ("test_http_api.py",),
     ("test_bad_input.py",),
+    ("test_disconnects.py", "tests/flow/test_attacks_tenants.py", "-k", "not guess"),
     ("test_quarantine.py",),
     ("test_search.py",),
 ]

@@ -1,4 +1,7 @@
-"""A defect in the fold, to be injected and mended: entries with poison in their data raise."""
+"""Defects, to be injected and mended.
+
+One in the fold: entries with poison in their data raise. One in reads: ids with poison in them do.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from unittest.mock import patch
 
 from penstock.apply import quarantine, step
 from penstock.apply.fold import fold, fold_new
+from penstock.query.fetch import Fetch
 from penstock.records.operation import Entry
 
 POISON: Final = {"poison": True}
@@ -33,6 +37,20 @@ def a_defect() -> Iterator[None]:
         patch.object(step, "fold_new", _raising(fold_new, _of_fold_new)),
         patch.object(quarantine, "fold", _raising(fold, _of_fold)),
     ):
+        yield
+
+
+@contextmanager
+def a_failing_read() -> Iterator[None]:
+    """While it is entered, this process cannot read by an id that is poisoned."""
+    real = Fetch.one
+
+    async def one(self: Fetch, target: Any, record_id: str, *rest: Any, **more: Any) -> Any:
+        if "poison" in record_id:
+            raise ZeroDivisionError(f"a defect, met at {record_id}\n{record_id}")
+        return await real(self, target, record_id, *rest, **more)
+
+    with patch.object(Fetch, "one", one):
         yield
 
 

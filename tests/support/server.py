@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -21,12 +23,13 @@ class Server:
 
     Where the environment names engines, it has a log and a database of its own there, as it has a
     data directory of its own. Its output is `<data>.log`, written on over restarts. Where the test
-    process dies, it dies too.
+    process dies, it dies too. With PENSTOCK_TLS_CERT, `context` has to say whom to trust.
     """
 
     KEY: Final = "test-0123456789abcdef"
 
     def __init__(self, data: Path, role: str = "serve", **settings: str) -> None:
+        self.context: ssl.SSLContext | None = None
         self._role = role
         self.data = data
         self.log = data.with_name(f"{data.name}.log")
@@ -99,15 +102,18 @@ class Server:
         assert self._process is not None
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            if "http://" in line:
-                return "http://" + line.split("http://")[1].split()[0].rstrip("/.,")
+            found = re.search(r"https?://[^\s,]+", line)
+            if found:
+                return found[0].rstrip("/.,")
         raise AssertionError(f"it did not start; see {self.log}:\n{self.log.read_text()[-2000:]}")
 
     def _await_ready(self) -> None:
         until = time.monotonic() + _START_S
         while True:
             try:
-                urllib.request.urlopen(f"{self.url}/readyz", timeout=5).close()
+                urllib.request.urlopen(
+                    f"{self.url}/readyz", timeout=5, context=self.context
+                ).close()
             except (urllib.error.URLError, ConnectionError):
                 if time.monotonic() > until:
                     raise

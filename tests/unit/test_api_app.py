@@ -92,11 +92,22 @@ async def test_head_answers_as_get_without_the_body(client: Client) -> None:
     assert head.headers["content-length"] == str(len(get.body))
 
 
-@pytest.mark.parametrize("method", ["POST", "OPTIONS", "TRACE", "PROPFIND"])
+@pytest.mark.parametrize("method", ["POST", "TRACE", "PROPFIND"])
 async def test_a_method_that_an_address_does_not_take_is_405(client: Client, method: str) -> None:
     reply = await client(method, f"{RECORDS}/a", b"{}", [JSON])
     assert (reply.status, reply.json["code"]) == (405, "method_not_allowed")
-    assert reply.headers["allow"] == "DELETE, GET, HEAD, PATCH, PUT"
+    assert reply.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"
+
+
+async def test_options_says_what_an_address_takes_to_those_who_have_a_key(client: Client) -> None:
+    reply = await client("OPTIONS", f"{RECORDS}/a")
+    assert (reply.status, reply.body) == (204, b"")
+    assert reply.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"
+    everywhere = await client("OPTIONS", "*")
+    assert everywhere.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+    client.key = "wrong-0123456789abc"
+    assert (await client("OPTIONS", f"{RECORDS}/a")).status == 401
+    assert (await client("OPTIONS", "/livez")).status == 204
 
 
 async def test_a_defect_is_answered_without_its_details(house: House) -> None:

@@ -122,3 +122,13 @@ def test_other_codings_are_not_taken(value: bytes) -> None:
     with pytest.raises(Unsupported) as refused:
         decoder({b"content-encoding": value})
     assert refused.value.code == "unsupported_encoding"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_many_small_parts_are_refused_and_many_whole_ones_taken(coding: str) -> None:
+    whole, decoding = b"x" * 2048, fresh(coding)
+    undone = b"".join(decoding.pieces(compressed(coding, whole) * 3000))
+    assert undone == whole * 3000
+    with pytest.raises(Malformed) as refused:
+        list(fresh(coding).pieces(compressed(coding, b"x") * 1100))
+    assert refused.value.code == "invalid_body"

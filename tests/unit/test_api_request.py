@@ -91,4 +91,4 @@ def test_where_nothing_is_nothing_is_found(path: bytes) -> None:
 def test_an_address_knows_its_methods() -> None:
     place, _ = ROUTER.find(b"/v1/collections/c/records/r")
     assert place is not None
-    assert place.methods == ("DELETE", "GET", "HEAD", "PATCH", "PUT")
+    assert place.methods == ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import os
 import signal
 import socket
@@ -15,8 +14,8 @@ from typing import Any
 import pytest
 from tests.support.asgi import application_of
 from tests.support.house import KEY, House
+from tests.support.running import Running, answers, only
 
-from penstock.api.app import Application
 from penstock.api.server import Server
 from penstock.errors import ConfigurationError
 
@@ -36,53 +35,12 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     await house.stop()
 
 
-class Running:
-    """A server in this event loop."""
-
-    def __init__(self, application: Application, house: House) -> None:
-        self.server = Server(application, house.configuration)
-        self.url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.task = asyncio.create_task(self.server.run(self.url.set_result))
-
-    async def connect(self, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        host, port = (await self.url).removeprefix("http://").split(":")
-        return await asyncio.open_connection(host, int(port), **options)
-
-    async def exchange(self, *pieces: bytes, pause_s: float = 0) -> bytes:
-        """Send, and return all that comes until the server closes."""
-        reader, writer = await self.connect()
-        for piece in pieces:
-            writer.write(piece)
-            await asyncio.sleep(pause_s)
-        received = await asyncio.wait_for(reader.read(), 10)
-        writer.close()
-        return received
-
-
 @pytest.fixture
 async def running(house: House) -> AsyncIterator[Running]:
     running = Running(application_of(house), house)
     yield running
     running.server.stop()
     await running.task
-
-
-def answers(received: bytes) -> list[tuple[int, Any]]:
-    """Statuses and JSON bodies of the answers one after another."""
-    found = []
-    while received:
-        head, _, rest = received.partition(b"\r\n\r\n")
-        lines = head.decode().lower().split("\r\n")
-        headers = dict(line.split(": ", 1) for line in lines[1:])
-        length = int(headers["content-length"])
-        found.append((int(lines[0].split()[1]), json.loads(rest[:length])))
-        received = rest[length:]
-    return found
-
-
-def only(received: bytes) -> tuple[int, str]:
-    ((status, body),) = answers(received)
-    return status, body.get("code", "")
 
 
 async def records_now(running: Running) -> list[Any]:
@@ -97,7 +55,6 @@ async def records_now(running: Running) -> list[Any]:
     [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40),
         b"GET / HTTP/9.9\r\n\r\n",
-        b"BREW /pot HTTP/1.1\r\nHost: h\r\n\r\n",
         b"GET /\xff HTTP/1.1\r\nHost: h\r\n\r\n",
         LIVE + b"Bad Header: x\r\n\r\n",
         LIVE + b"X: a\x00b\r\n\r\n",
@@ -195,9 +152,36 @@ async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(running: Ru
     writer.close()
 
 
-async def test_an_upgrade_is_not_taken_and_the_request_answered_as_it_is(running: Running) -> None:
-    upgrade = LIVE + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
-    assert only(await running.exchange(upgrade + b"PRI * HTTP/2.0")) == (200, "")
+@pytest.mark.parametrize(
+    "framed",
+    [b"Content-Length: 2\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"],
+)
+@pytest.mark.parametrize("pieces", [1, 2, 7])
+async def test_an_upgrade_is_not_taken_and_the_request_answered_as_it_is(
+    running: Running, framed: bytes, pieces: int
+) -> None:
+    ask = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"
+    sent = PUT + AUTH + ask + framed + LIVE + ask + b"\r\n"
+    sent += LIVE + b"Connection: close\r\n\r\n"
+    size = -(-len(sent) // pieces)
+    parts = [sent[start : start + size] for start in range(0, len(sent), size)]
+    received = await running.exchange(*parts, pause_s=0.02)
+    assert [status for status, _ in answers(received)] == [202, 200, 200]
+    assert len(await records_now(running)) == 1
+
+
+async def test_a_method_that_nobody_knows_is_405_with_those_that_are(running: Running) -> None:
+    for request, allowed in (
+        (b"BREW /livez HTTP/1.1\r\nHost: h\r\n\r\n", b"GET, HEAD, OPTIONS"),
+        (b"\r\nBREW /pot?x HTTP/1.1\r\n", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),
+        (
+            b"CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT",
+        ),
+    ):
+        received = await running.exchange(request)
+        assert only(received) == (405, "method_not_allowed")
+        assert b"\r\nallow: " + allowed + b"\r\n" in received
 
 
 async def test_a_client_that_does_not_read_is_dropped(house: House) -> None:

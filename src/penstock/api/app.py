@@ -10,13 +10,15 @@ from typing import Final
 from penstock.access import Meter, Principal
 from penstock.api import guide, openapi, problem
 from penstock.api.asgi import ClientGone, Receive, Scope, Send
+from penstock.api.cors import Cors
 from penstock.api.deadline import Deadlines
+from penstock.api.forwarded import Proxies
 from penstock.api.headers import adopted_request_id, scan
 from penstock.api.quota import declared_size, fields, paced
 from penstock.api.request import Request, Timing, query_parameters, shutting_down
 from penstock.api.response import Answer, Headers, Response, Streamed
-from penstock.api.route import Route
-from penstock.api.router import Router
+from penstock.api.route import METHODS, Route
+from penstock.api.router import Place, Router
 from penstock.api.routes import ROUTES
 from penstock.api.services import Below, Ready, Services
 from penstock.config import Configuration
@@ -63,6 +65,8 @@ class Application:
         self._meter = below.limits.meter
         self._most_bytes = configuration.max_body_bytes
         self._router = Router(ROUTES)
+        self._cors = Cors(configuration.cors_origins) if configuration.cors_origins else None
+        self._proxies = Proxies(configuration.trusted_proxies)
         self._timing = Timing(clock, configuration.deadline_ms / 1000, configuration.idle_ms / 1000)
         self._deadlines = Deadlines(clock.monotonic)
         self._request_prefix = f"{entropy.bits(_PREFIX_BITS):010x}-"
@@ -78,16 +82,21 @@ class Application:
         try:
             answer = await self._answer(scope, request)
         except PenstockError as error:
-            answer = self._problem(request, error)
+            answer = self._problem(request, error, scope)
         except ClientGone:
             return
         except asyncio.CancelledError:
             # Only the server cancels, when a request outlasts the time given to it at a stop.
             unknown = request.guard.late is OutcomeUnknown
-            answer = self._problem(request, OutcomeUnknown() if unknown else shutting_down())
+            answer = self._problem(request, OutcomeUnknown() if unknown else shutting_down(), scope)
         except Exception:  # noqa: BLE001  # because a defect of ours is answered too
-            _log.exception("request_failed", request_id=request_id, method=request.method)
-            answer = self._problem(request, PenstockError("internal"))
+            client = self._client(request, scope)
+            _log.exception(
+                "request_failed", request_id=request_id, method=request.method, client=client
+            )
+            answer = self._problem(request, PenstockError("internal"), scope)
+        if self._cors is not None:
+            answer = answer._replace(headers=(*answer.headers, *self._cors.marks(headers)))
         # A client that has gone is no one to send to; what was begun for it is put away.
         with suppress(ClientGone):
             if isinstance(answer, Response):
@@ -99,14 +108,21 @@ class Application:
         """One that no other process makes, and this one never again."""
         return f"{self._request_prefix}{next(self._requests):x}"
 
+    def methods(self, path: bytes) -> tuple[str, ...]:
+        """What the address at a raw path takes; where there is none, what any takes."""
+        place, _ = self._router.find(path)
+        return METHODS if place is None else place.methods
+
     def refuse(self, error: PenstockError) -> Response:
-        """The answer to what is no request yet; see `protocol`."""
+        """The answer to what is no request yet; see `connection`."""
         request_id = self.new_request_id()
         return problem.answer(error, request_id, ((b"x-request-id", request_id.encode()),))
 
     async def _answer(self, scope: Scope, request: Request) -> Answer:
         place, request.arguments = self._router.find(scope["raw_path"])
         route = None if place is None else place.routes.get(request.method)
+        if request.method == "OPTIONS":
+            return await self._options(place, request)
         if place is None or not place.public:
             authorization = request.headers.get(b"authorization")
             request.principal = self._access.recall(authorization) or await self._authenticated(
@@ -139,13 +155,27 @@ class Application:
             size = 0
         meter.admit(self._timing.clock.monotonic(), size)
 
-    def _problem(self, request: Request, error: PenstockError) -> Response:
+    async def _options(self, place: Place | None, request: Request) -> Response:
+        """What an address takes. The key is asked for as with any other method."""
+        methods = METHODS if place is None else place.methods
+        preflight = self._cors and self._cors.preflight(request.headers, methods)
+        if preflight:
+            return preflight
+        if place is None or not place.public:
+            await self._authenticated(request, request.headers.get(b"authorization"))
+        return Response(204, ((b"allow", ", ".join(methods).encode()),))
+
+    def _client(self, request: Request, scope: Scope) -> str:
+        return self._proxies.client(scope.get("client", ""), request.headers)
+
+    def _problem(self, request: Request, error: PenstockError, scope: Scope) -> Response:
         if error.internal:
             _log.warning(
                 "request_refused",
                 request_id=request.request_id,
                 code=error.code,
                 internal=error.internal,
+                client=self._client(request, scope),
             )
         return problem.answer(error, request.request_id)
 
@@ -167,6 +197,9 @@ async def _send_whole(request: Request, answer: Response, send: Send) -> None:
 async def _send_stream(request: Request, answer: Streamed, send: Send) -> None:
     async with aclosing(answer.rest):
         await send(_start(request, answer.status, answer.headers))
+        if request.method == "HEAD":
+            await send({"type": "http.response.body", "body": b""})
+            return
         await _send_piece(request, answer.first, send)
         async for piece in answer.rest:
             await _send_piece(request, piece, send)

@@ -10,6 +10,7 @@ from penstock.access import Meter
 from penstock.api.asgi import ClientGone, Message
 from penstock.api.coding import Decoder, decoder
 from penstock.api.headers import HeaderMap
+from penstock.api.pace import Pace
 from penstock.api.quota import declared_size, paced
 from penstock.api.request import Request, request_timeout
 from penstock.errors import Malformed, TooLarge, Unsupported
@@ -34,7 +35,7 @@ async def whole(request: Request, media: frozenset[bytes], most: int) -> bytes:
     meter = request.meter
     if meter is not None and declared_size(request.headers) is not None:
         meter = None
-    request.await_body()
+    request.await_body(request.timing.idle_s)
     message = await _next(request)
     first: bytes = message.get("body", b"")
     if coding is None and not message.get("more_body", False):
@@ -54,18 +55,16 @@ async def pieces(
 ) -> AsyncGenerator[bytes, None]:
     """The body of a stream, decompressed, as it arrives; raises as `whole` does.
 
-    It is read only as fast as the quota has it.
+    It is read only as fast as the quota has it. Only what we wait for the client counts, and each
+    line that ends renews our patience: a stream may go on for as long as it likes.
     """
     coding = _admit(request.headers, media, most)
     meter = request.meter
+    pace = Pace(request.timing.idle_s)
     taken = 0
     more = True
     while more:
-        try:
-            async with asyncio.timeout(request.timing.idle_s):
-                message = await _next(request)
-        except TimeoutError:
-            raise request_timeout() from None
+        message = await _in_time(request, pace)
         data: bytes = message.get("body", b"")
         more = message.get("more_body", False)
         for piece in (data,) if coding is None else coding.pieces(data):
@@ -74,6 +73,10 @@ async def pieces(
                 raise too_large(most)
             if meter is not None:
                 await paced(meter, len(piece), request.timing.clock)
+            if b"\n" in piece and not piece.isspace():
+                pace.renew()
+            else:
+                pace.came(len(piece))
             yield piece
     if coding is not None:
         coding.finish()
@@ -81,7 +84,7 @@ async def pieces(
 
 def refuse_body(headers: HeaderMap) -> None:
     """Raise `Malformed` where there is a body, for requests to which one would mean nothing."""
-    if headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers:
+    if headers.get(b"content-length", b"0").strip(b"0 \t") or b"transfer-encoding" in headers:
         raise Malformed("invalid_body", "This request takes no body.")
 
 
@@ -115,11 +118,26 @@ async def _next(request: Request) -> Message:
     return message
 
 
+async def _in_time(request: Request, pace: Pace) -> Message:
+    """The next of a stream's body, waited for as long as its pace allows."""
+    monotonic = request.timing.clock.monotonic
+    asked = monotonic()
+    try:
+        async with asyncio.timeout(pace.left):
+            message = await _next(request)
+    except TimeoutError:
+        raise request_timeout() from None
+    pace.waited(monotonic() - asked)
+    return message
+
+
 async def _rest(
     request: Request, message: Message, coding: Decoder | None, most: int, meter: Meter | None
 ) -> bytes:
     """The whole body, from its first message on."""
     body = bytearray()
+    monotonic = request.timing.clock.monotonic
+    pace = Pace(request.timing.idle_s)
     while True:
         data: bytes = message.get("body", b"")
         for turn, piece in enumerate((data,) if coding is None else coding.pieces(data), 1):
@@ -133,8 +151,11 @@ async def _rest(
                 await asyncio.sleep(0)
         if not message.get("more_body", False):
             break
-        request.await_body()
+        pace.came(len(data))
+        request.await_body(pace.left)
+        asked = monotonic()
         message = await _next(request)
+        pace.waited(monotonic() - asked)
     if coding is not None:
         coding.finish()
     return bytes(body)

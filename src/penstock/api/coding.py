@@ -15,6 +15,9 @@ PIECE_BYTES: Final = 256 * 1024
 """Largest piece that gzip is decompressed into."""
 
 _GZIP_WINDOW: Final = 31
+_MOST_SMALL_PARTS: Final = 1000
+_LEAST_PART_BYTES: Final = 1024
+"""On average, of a body in more parts than those: 50,000 empty ones fit into a mebibyte."""
 _ZSTD_SLICE: Final = 256
 """Compressed bytes taken at a time. A zstd block of 4 bytes may stand for 128 KiB, so a slice
 becomes 8 MiB at the very most; the common one costs 2 microseconds."""
@@ -35,21 +38,40 @@ class Decoder(Protocol):
         ...
 
 
+class _Parts:
+    """Counts what a body is made of one after another, each of which costs something to begin."""
+
+    def __init__(self) -> None:
+        self._left: float = _MOST_SMALL_PARTS
+
+    def begin(self) -> None:
+        """Another one. Raises `Malformed` where they are many, and small."""
+        self._left -= 1
+        if self._left < 0:
+            raise Malformed("invalid_body", "The body is in more, and smaller, parts than it need.")
+
+    def came(self, size: int) -> None:
+        self._left += size / _LEAST_PART_BYTES
+
+
 class Gzip:
     """RFC 1952, members one after another included."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(_GZIP_WINDOW)
+        self._parts = _Parts()
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         more = bool(data)
         while more:
             if self._member.eof:
+                self._parts.begin()
                 self._member = zlib.decompressobj(_GZIP_WINDOW)
             try:
                 piece = self._member.decompress(data, PIECE_BYTES)
             except zlib.error:
                 raise _corrupt("gzip") from None
+            self._parts.came(len(piece))
             data = self._member.unused_data or self._member.unconsumed_tail
             # A full piece may have more behind it, though no input is left.
             more = bool(data) or (len(piece) == PIECE_BYTES and not self._member.eof)
@@ -66,17 +88,20 @@ class Zstd:
     def __init__(self) -> None:
         self._frames = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
         self._frame = self._begin()
+        self._parts = _Parts()
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         for start in range(0, len(data), _ZSTD_SLICE):
             part = data[start : start + _ZSTD_SLICE]
             while part:
                 if self._frame.eof:
+                    self._parts.begin()
                     self._frame = self._begin()
                 try:
                     piece = self._frame.decompress(part)
                 except zstandard.ZstdError:
                     raise _corrupt("zstd") from None
+                self._parts.came(len(piece))
                 part = self._frame.unused_data
                 yield piece
 

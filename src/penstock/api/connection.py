@@ -13,27 +13,27 @@ import asyncio
 from collections import deque
 from typing import Any, Final, cast
 
-import httptools
 from uvicorn.server import ServerState
 
 from penstock.api.app import Application
-from penstock.api.exchange import Exchange, head, scope_of
+from penstock.api.exchange import Exchange, closing, lines
+from penstock.api.framing import malformed
+from penstock.api.incoming import Incoming
 from penstock.api.request import request_timeout
-from penstock.api.response import Headers
 from penstock.api.stall import StallWatch
-from penstock.errors import Malformed, PenstockError, Refused
+from penstock.errors import PenstockError
 
-MOST_TARGET_BYTES: Final = 16 * 1024
-MOST_HEAD_BYTES: Final = 64 * 1024
+MOST_QUEUED: Final = 128
+"""Requests that wait for the answers to those before them; behind these the connection ends."""
 KEEP_ALIVE_S: Final = 75.0
-
-
-class _TooMuch(Exception):
-    """Raised through llhttp, to stop it; the connection knows why."""
 
 
 class Connection(asyncio.Protocol):
     """A connection, as uvicorn makes it.
+
+    Attributes:
+        since: when it was made, when the last request began or when the last answer was given,
+            whichever was last, in the event loop's seconds.
 
     Args:
         application: answers.
@@ -49,36 +49,38 @@ class Connection(asyncio.Protocol):
         self._idle_s = idle_s
         self._server = server_state
         self._loop = asyncio.get_running_loop()
-        self._parser = httptools.HttpRequestParser(self)
+        self._incoming: Incoming
         self._transport: asyncio.Transport
         self._stall: StallWatch
-        self._url = b""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._expects = False
-        self._in_head = False
-        self._received = 0
-        self._refusal: PenstockError = Malformed("malformed_request")
+        self._common = b""
+        self._common_of: object = None
         self._deaf = False
         self._answering: Exchange | None = None
         self._queue: deque[Exchange] = deque()
-        self._arriving: Exchange | None = None
         self._served = False
         self._held = False
         self._writable: asyncio.Future[None] | None = None
-        self._since = self._loop.time()
-        self._timer = self._loop.call_later(idle_s, self._look)
+        self.since = 0.0
+        self._timer: asyncio.TimerHandle
 
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._stall = StallWatch(self._transport, self._idle_s)
+        peer = transport.get_extra_info("peername")
+        self._incoming = Incoming(
+            self, peer[0] if peer else "", self._take, self._application.methods
+        )
         self._server.connections.add(cast("Any", self))
+        self.since = self._loop.time()
+        self._timer = self._loop.call_later(self._idle_s, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc  # however it ended, it has
         self._server.connections.discard(cast("Any", self))
         self._timer.cancel()
+        self._incoming.close()
         self.resume_writing()
         for exchange in (self._answering, *self._queue):
             if exchange is not None:
@@ -88,22 +90,25 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        # At least the size of the head that is being read; its exact size is counted if need be.
-        self._received = self._received + len(data) if self._in_head else len(data)
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # We speak nothing else, and say so by answering the request as it is.
-            self._deaf = True
-            self._end_after_last()
-        except httptools.HttpParserError:
-            self._break_off(self._refusal)
+            self._incoming.feed(data)
+        except PenstockError as error:
+            self._break_off(error)
         else:
-            if self._in_head:
-                if self._received > MOST_HEAD_BYTES:
-                    self._break_off(_headers_too_large())
-                else:
-                    self._look()
+            if self._incoming.in_head:
+                self._look()
+
+    def eof_received(self) -> bool:
+        """A client that sends no more may still read: what it asked for is answered.
+
+        Not so where it stopped within a request, and over TLS, which knows no such state.
+        """
+        within = self._incoming.in_head or self._incoming.arriving is not None
+        if within or self._answering is None or not self._transport.can_write_eof():
+            return False
+        self._deaf = True
+        self._end_after_last()
+        return True
 
     def pause_writing(self) -> None:
         self._writable = self._loop.create_future()
@@ -115,7 +120,16 @@ class Connection(asyncio.Protocol):
             self._writable.set_result(None)
             self._writable = None
 
-    # What uvicorn calls.
+    # What the server calls.
+
+    def is_silent_since(self, before: float) -> bool:
+        """Whether it was made, or began its first request, before then and has sent none whole."""
+        return not self._served and self._answering is None and self.since < before
+
+    def give_way(self) -> None:
+        """End it, for others to take its place."""
+        self._server.connections.discard(cast("Any", self))
+        self._transport.abort()
 
     def shutdown(self) -> None:
         """Close as soon as the request under way, if there is one, is answered."""
@@ -124,66 +138,15 @@ class Connection(asyncio.Protocol):
         else:
             self._answering.keep_alive = False
 
-    # What llhttp calls.
-
-    def on_message_begin(self) -> None:
-        self._url = b""
-        self._headers = []
-        self._expects = False
-        self._in_head = True
-        self._since = self._loop.time()
-
-    def on_url(self, url: bytes) -> None:
-        self._url += url
-        if len(self._url) > MOST_TARGET_BYTES:
-            self._refusal = Refused("uri_too_long")
-            raise _TooMuch
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self._expects = True
-        self._headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        if self._received > MOST_HEAD_BYTES:
-            size = len(self._url) + sum(len(name) + len(value) for name, value in self._headers)
-            if size > MOST_HEAD_BYTES:
-                self._refusal = _headers_too_large()
-                raise _TooMuch
-            # Of what came, this is no part of the next request's head; nor is a body.
-            self._received -= size + len(self._headers) * len(b": \r\n")
-        parser = self._parser
-        exchange = Exchange(
-            self,
-            scope_of(parser.get_method(), self._url, self._headers),
-            keep_alive=parser.should_keep_alive(),
-            plain=parser.get_http_version() == "1.0",
-            expects=self._expects,
-        )
-        self._arriving = exchange
-        if self._answering is None:
-            self._answer(exchange)
-        else:
-            self._queue.append(exchange)
-            self.hold()
-
-    def on_body(self, body: bytes) -> None:
-        assert self._arriving is not None
-        self._received -= len(body)
-        self._arriving.feed(body)
-
-    def on_message_complete(self) -> None:
-        assert self._arriving is not None
-        self._arriving.complete()
-        self._arriving = None
-
     # What an exchange calls.
 
     @property
-    def date(self) -> Headers:
-        return tuple(self._server.default_headers)
+    def common(self) -> bytes:
+        # uvicorn makes these anew every second.
+        if self._common_of is not self._server.default_headers:
+            self._common_of = self._server.default_headers
+            self._common = lines(self._server.default_headers)
+        return self._common
 
     def write(self, data: bytes) -> None:
         self._transport.write(data)
@@ -202,8 +165,11 @@ class Connection(asyncio.Protocol):
             self._held = False
             self._transport.resume_reading()
 
+    def begun(self) -> None:
+        self.since = self._loop.time()
+
     def answered(self, exchange: Exchange) -> None:
-        self._since = self._loop.time()
+        self.since = self._loop.time()
         self._served = True
         self._answering = None
         if not exchange.keep_alive:
@@ -220,6 +186,15 @@ class Connection(asyncio.Protocol):
                 self._look()
 
     # Our own.
+
+    def _take(self, exchange: Exchange) -> None:
+        if self._answering is None:
+            self._answer(exchange)
+        elif len(self._queue) < MOST_QUEUED:
+            self._queue.append(exchange)
+            self.hold()
+        else:
+            raise malformed("Too many requests wait on this connection.")
 
     def _answer(self, exchange: Exchange) -> None:
         self._answering = exchange
@@ -239,12 +214,12 @@ class Connection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         now = self._loop.time()
-        due = self._since + self._patience
-        if self._answering is not None and not self._in_head:
+        due = self.since + self._patience
+        if self._answering is not None and not self._incoming.in_head:
             due = now + self._idle_s
         if now < due:
             self._timer = self._loop.call_at(due, self._look)
-        elif self._in_head and not self._deaf:
+        elif self._incoming.in_head and not self._deaf:
             self._break_off(request_timeout())
         else:
             self._transport.abort()
@@ -252,13 +227,15 @@ class Connection(asyncio.Protocol):
     @property
     def _patience(self) -> float:
         """How long to wait for what is to come next, in seconds."""
-        waits_for_nothing = not (self._in_head or self._deaf or self._arriving is not None)
+        waits_for_nothing = not (
+            self._incoming.in_head or self._deaf or self._incoming.arriving is not None
+        )
         return KEEP_ALIVE_S if self._served and waits_for_nothing else self._idle_s
 
     def _break_off(self, error: PenstockError) -> None:
         """Answer with a problem, where it cannot be taken for the answer to another request."""
         self._deaf = True
-        broken, self._arriving = self._arriving, None
+        broken, self._incoming.arriving = self._incoming.arriving, None
         if self._answering is not None and self._answering is not broken:
             if broken is not None:
                 self._queue.remove(broken)
@@ -270,9 +247,7 @@ class Connection(asyncio.Protocol):
             if broken.started:
                 self._transport.abort()
                 return
-        status, headers, body = self._application.refuse(error)
-        more = ((b"content-length", b"%d" % len(body)), (b"connection", b"close"))
-        self._transport.write(head(status, (*self.date, *headers, *more)) + body)
+        self._transport.write(closing(self.common, self._application.refuse(error)))
         self._linger()
 
     def _end_after_last(self) -> None:
@@ -285,14 +260,11 @@ class Connection(asyncio.Protocol):
         """Close in our direction, and read away what comes until the client closes in its own.
 
         A plain close would reset the connection under a client that is still sending, and take the
-        answer away with it.
+        answer away with it. Over TLS it is the client that closes first, having read that we will.
         """
         self._deaf = True
-        self._since = self._loop.time()
+        self.since = self._loop.time()
         self.go_on()
-        self._transport.write_eof()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
         self._look()
-
-
-def _headers_too_large() -> Refused:
-    return Refused("headers_too_large")

@@ -6,10 +6,8 @@ import asyncio
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
-import httptools
-
 from penstock.api.asgi import ClientGone, Message, Scope
-from penstock.api.response import Headers
+from penstock.api.response import Header, Headers, Response
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE: Final = (b"connection", b"close")
@@ -29,8 +27,8 @@ class Wire(Protocol):
     """What an exchange needs of its connection."""
 
     @property
-    def date(self) -> Headers:
-        """The Date header of now."""
+    def common(self) -> bytes:
+        """The header lines that every answer carries, the Date of now among them."""
         ...
 
     def write(self, data: bytes) -> None: ...
@@ -47,27 +45,38 @@ class Wire(Protocol):
         """Read again."""
         ...
 
+    def begun(self) -> None:
+        """The head of a request has begun to arrive."""
+        ...
+
     def answered(self, exchange: Exchange) -> None:
         """The answer is complete."""
         ...
 
 
-def head(status: int, headers: Headers) -> bytes:
-    """The status line and the headers. Both are ours, so nothing in them needs to be escaped."""
-    lines = [b"%b: %b\r\n" % header for header in headers]
-    return b"%b%b\r\n" % (_STATUS_LINES[status], b"".join(lines))
+def lines(headers: Headers | list[Header]) -> bytes:
+    """Headers as they are sent. They are ours, so nothing in them needs to be escaped."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
-def scope_of(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> Scope:
+def closing(common: bytes, answer: Response) -> bytes:
+    """An answer, whole, after which the connection is closed."""
+    status, headers, body = answer
+    more = ((b"content-length", b"%d" % len(body)), _CLOSE)
+    return b"%b%b%b\r\n%b" % (_STATUS_LINES[status], common, lines((*headers, *more)), body)
+
+
+def scope_of(
+    method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], client: str
+) -> Scope:
     """ASGI's description of a request, with the members that we use.
 
-    Raises an exception for a target that is neither a path nor a URL (RFC 9112, section 3.2).
+    Args:
+        method: its method.
+        target: its path and query.
+        headers: by names in lower case.
+        client: the address at the other end of the connection; not a pair, as ASGI has it.
     """
-    if not target.isascii():
-        raise ValueError("the target is not ASCII")
-    if not target.startswith(b"/") or b"#" in target:
-        url = httptools.parse_url(target)
-        target = (url.path or b"/") + (b"?" + url.query if url.query else b"")
     path, _, query = target.partition(b"?")
     return {
         "type": "http",
@@ -75,6 +84,7 @@ def scope_of(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -
         "raw_path": path,
         "query_string": query,
         "headers": headers,
+        "client": client,
     }
 
 
@@ -93,6 +103,7 @@ class Exchange:
         "_chunked",
         "_expects",
         "_head",
+        "_mute",
         "_pieces",
         "_plain",
         "_waiter",
@@ -114,7 +125,9 @@ class Exchange:
         self.scope = scope
         self.keep_alive = keep_alive
         self._plain = plain
-        self._expects = expects
+        # An answer 100 is nothing that HTTP/1.0 knows.
+        self._expects = expects and not plain
+        self._mute = scope["method"] == "HEAD"
         self.whole = self.started = self.finished = self.gone = False
         self._pieces: list[bytes] = []
         self._waiting = 0
@@ -160,7 +173,9 @@ class Exchange:
         if self.gone:
             raise ClientGone
         body, more = message["body"], message.get("more_body", False)
-        if self._chunked:
+        if self._mute:
+            body = b""
+        elif self._chunked:
             body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             if not more:
                 body += _LAST_CHUNK
@@ -174,16 +189,18 @@ class Exchange:
         """The head waits for the first of the body: they leave together."""
         self.started = True
         names = [name for name, _ in headers]
-        if b"connection" in names:
-            self.keep_alive = False
-        elif not self.keep_alive:
-            headers = (*headers, _CLOSE)
         if b"content-length" not in names and status not in _BODILESS:
             # To HTTP/1.0, an answer without a length ends where the connection does.
             self._chunked = not self._plain
             if self._chunked:
                 headers = (*headers, _CHUNKED)
-        self._head = head(status, (*self._wire.date, *headers))
+            else:
+                self.keep_alive = False
+        if b"connection" in names:
+            self.keep_alive = False
+        elif not self.keep_alive:
+            headers = (*headers, _CLOSE)
+        self._head = b"%b%b%b\r\n" % (_STATUS_LINES[status], self._wire.common, lines(headers))
 
     async def _more(self) -> None:
         if self._expects and not self.started:

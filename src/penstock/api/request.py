@@ -96,9 +96,9 @@ class Request:
         """The record id in the path. Raises `Malformed` (`invalid_id`)."""
         return check_record_id(segment(self.arguments[1], "invalid_id"))
 
-    def await_body(self) -> None:
+    def await_body(self, patience_s: float) -> None:
         """From now on it is the client that is waited for."""
-        self.guard.expires_at = self.timing.clock.monotonic() + self.timing.idle_s
+        self.guard.expires_at = self.timing.clock.monotonic() + patience_s
         self.guard.late = request_timeout
 
     def begin(self) -> None:

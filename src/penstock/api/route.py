@@ -15,6 +15,9 @@ from penstock.records.scope import Verb
 
 Handler = Callable[[Services, Request], Awaitable[Answer]]
 
+METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+"""All that some address here takes."""
+
 JSON_TYPES: Final = ("application/json",)
 PATCH_TYPES: Final = ("application/merge-patch+json", "application/json")
 LINE_TYPES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")

@@ -28,7 +28,7 @@ class Place:
     @property
     def methods(self) -> tuple[str, ...]:
         """Those that it takes, for Allow."""
-        return tuple(sorted(self.routes))
+        return tuple(sorted((*self.routes, "OPTIONS")))
 
     def parted(self, part: bytes) -> tuple[Place | None, bytes]:
         """What is below it for a segment that ends with a verb, and what stands before that."""

@@ -12,13 +12,20 @@ from typing import Any, Final, cast
 
 import uvicorn
 
+from penstock.api.acceptor import Acceptor, most_connections
 from penstock.api.app import Application
 from penstock.api.connection import Connection
+from penstock.api.exchange import closing, lines
+from penstock.api.tls import Certificate
 from penstock.config import Configuration
-from penstock.errors import ConfigurationError
+from penstock.errors import ConfigurationError, Unavailable
 
 _BACKLOG: Final = 2048
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_REFRESH_S: Final = 5.0
+"""How often the certificate's files are looked at."""
+_ALWAYS: Final = [("x-content-type-options", "nosniff")]
+_SECURED: Final = [("strict-transport-security", "max-age=31536000")]
 
 Announce = Callable[[str], None]
 """Told the server's address, once it takes requests."""
@@ -30,10 +37,13 @@ class Server:
     def __init__(self, application: Application, configuration: Configuration) -> None:
         self._host = configuration.host
         self._port = configuration.port
-        connection = partial(Connection, application, configuration.idle_ms / 1000)
+        self._certificate = _certificate(configuration)
+        self._idle_s = configuration.idle_ms / 1000
+        self._most = configuration.max_connections
+        self._application = application
         self._config = uvicorn.Config(
             cast("Any", application),
-            http=cast("type[asyncio.Protocol]", connection),
+            http=Connection,
             loop="none",
             ws="none",
             lifespan="off",
@@ -42,16 +52,25 @@ class Server:
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            headers=_ALWAYS if self._certificate is None else _ALWAYS + _SECURED,
             backlog=_BACKLOG,
             timeout_graceful_shutdown=cast("int", configuration.drain_ms / 1000),
         )
         self._uvicorn = _Uvicorn(self._config)
+        self._uvicorn.accepting = self._accepting
+        if self._certificate is not None:
+            self._uvicorn.on_hangup = partial(self._certificate.refresh, forced=True)
 
     async def run(self, announce: Announce) -> None:
         """Listen, announce, serve, drain. Raises `ConfigurationError` where it cannot listen."""
         with self._listening() as listening:
-            self._uvicorn.on_startup = partial(announce, _url(listening))
-            await self._uvicorn.serve([listening])
+            scheme = "http" if self._certificate is None else "https"
+            self._uvicorn.on_startup = partial(announce, _url(scheme, listening))
+            watching = asyncio.create_task(self._watch())
+            try:
+                await self._uvicorn.serve([listening])
+            finally:
+                watching.cancel()
 
     def stop(self) -> None:
         """Take no more requests, finish those under way within `drain_ms`, and return from `run`.
@@ -59,6 +78,29 @@ class Server:
         To be called in the thread of the event loop.
         """
         self._uvicorn.should_exit = True
+
+    async def _watch(self) -> None:
+        """Look whether the certificate was replaced."""
+        while self._certificate is not None:
+            await asyncio.sleep(_REFRESH_S)
+            self._certificate.refresh()
+
+    def _accepting(self, listening: socket.socket) -> Acceptor:
+        state = self._uvicorn.server_state
+
+        def refusal() -> bytes:
+            busy = Unavailable("overloaded", retry_after=1)
+            return closing(lines(state.default_headers), self._application.refuse(busy))
+
+        return Acceptor(
+            listening,
+            lambda: Connection(self._application, self._idle_s, state),
+            cast("set[Connection]", state.connections),
+            refusal,
+            most_connections(self._most),
+            self._certificate,
+            self._idle_s,
+        )
 
     @contextmanager
     def _listening(self) -> Iterator[socket.socket]:
@@ -78,9 +120,16 @@ class _Uvicorn(uvicorn.Server):
     """uvicorn's server, made to be one part of a process rather than all of it."""
 
     on_startup: Callable[[], None]
+    on_hangup: Callable[[], None] | None = None
+    accepting: Callable[[socket.socket], Acceptor]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """Take connections by an acceptor of ours: uvicorn would leave it to the event loop."""
+        acceptors = [self.accepting(one) for one in sockets or []]
+        self.servers = cast("Any", acceptors)
+        for one in acceptors:
+            one.start()
+        self.started = True
         self.on_startup()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -94,13 +143,24 @@ class _Uvicorn(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self.handle_exit, number, None)
+        if self.on_hangup is not None:
+            loop.add_signal_handler(signal.SIGHUP, self.on_hangup)
         try:
             yield
         finally:
-            for number in _SIGNALS:
+            for number in (*_SIGNALS, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
 
-def _url(listening: socket.socket) -> str:
+def _certificate(configuration: Configuration) -> Certificate | None:
+    """The one to show. Raises `ConfigurationError` where it cannot be used."""
+    if configuration.tls_cert is not None:
+        return Certificate(configuration.tls_cert, configuration.tls_key)
+    if configuration.tls_key is not None:
+        raise ConfigurationError("PENSTOCK_TLS_KEY is set, and PENSTOCK_TLS_CERT is not")
+    return None
+
+
+def _url(scheme: str, listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -6,6 +6,7 @@ import typer
 
 from penstock.cli import collections, dead_letters, generation, keys, records
 from penstock.cli.check import check
+from penstock.cli.client import Ca, trusted
 from penstock.cli.exits import MEANINGS
 from penstock.cli.serve import api, serve, worker
 
@@ -28,5 +29,6 @@ app.add_typer(generation.app, name="generation")
 
 
 @app.callback()
-def penstock() -> None:
+def penstock(ca: Ca = None) -> None:
     """A JSON record platform: in over HTTP, through a durable log, and back fast."""
+    trusted.set(ca)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import quote
@@ -32,6 +34,17 @@ Data = Annotated[
     Path,
     typer.Option("--data", envvar="PENSTOCK_DATA", help="Data directory of a server here."),
 ]
+Ca = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca",
+        envvar="PENSTOCK_CA",
+        help="PEM file of the authority behind the server's certificate, if it is one of your own.",
+    ),
+]
+trusted: Final[ContextVar[Path | None]] = ContextVar("trusted", default=None)
+"""What `--ca` says: it stands before the command, and counts for whatever that asks."""
+
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 DEFAULT_DATA: Final = Path("data")
 
@@ -39,10 +52,13 @@ DEFAULT_DATA: Final = Path("data")
 class Client:
     """A server, and the key to it."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, ca: Path | None = None) -> None:
         try:
             self._http = httpx.Client(
-                base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=_TIMEOUT_S
+                base_url=url,
+                headers={"Authorization": f"Bearer {key}"},
+                timeout=_TIMEOUT_S,
+                verify=True if ca is None else _trusting(ca),
             )
         except (httpx.InvalidURL, UnicodeEncodeError):
             raise Failed(f"{url!r} with this key is no address to ask", Exit.USAGE) from None
@@ -66,7 +82,7 @@ class Client:
         except httpx.InvalidURL as error:
             raise Failed(f"{self._url} is no address: {error}", Exit.USAGE) from None
         except httpx.UnsupportedProtocol:
-            raise Failed(f"{self._url} is no http:// address", Exit.USAGE) from None
+            raise Failed(f"{self._url} is no http:// or https:// address", Exit.USAGE) from None
         except httpx.TransportError as error:
             raise Failed(f"no answer from {self._url}: {error}", Exit.UNREACHABLE) from error
         if not answer.is_success:
@@ -120,7 +136,7 @@ def sentence_of(problem: Problem) -> str:
 def connected(url: str, key: str | None, data: Path) -> Iterator[Client]:
     """A client, for the body of a command: whatever goes wrong there is told, not traced."""
     with told():
-        client = Client(url, key or _kept_key(data))
+        client = Client(url, key or _kept_key(data), trusted.get())
         try:
             yield client
         finally:
@@ -130,6 +146,14 @@ def connected(url: str, key: str | None, data: Path) -> Iterator[Client]:
 def segment(text: str) -> str:
     """A name or id as one segment of a path, also where it is `.` or `..` or holds slashes."""
     return text.replace(".", "%2E") if text in (".", "..") else quote(text, safe="")
+
+
+def _trusting(ca: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except (OSError, ssl.SSLError) as error:
+        why = error.strerror if type(error) is not ssl.SSLError else "it holds no certificate"
+        raise Failed(f"cannot use {ca} for --ca: {why}", Exit.USAGE) from None
 
 
 def _kept_key(data: Path) -> str:

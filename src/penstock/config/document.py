@@ -39,7 +39,7 @@ def page() -> str:
 
 def _default(field: FieldInfo) -> str:
     value: Any = field.default
-    if value is None or isinstance(value, SecretStr):
+    if value in (None, ()) or isinstance(value, SecretStr):
         return "none"
     return f"`{value}`"
 

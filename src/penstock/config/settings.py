@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from penstock.errors import ConfigurationError
 
@@ -20,6 +22,34 @@ Milliseconds = Annotated[int, Field(gt=0)]
 Bytes = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 PerSecond = Annotated[float, Field(ge=0.001, le=1e12)]
+Network = IPv4Network | IPv6Network
+
+
+def _listed(given: object) -> object:
+    """What commas part in an environment variable."""
+    if isinstance(given, str):
+        return tuple(one.strip() for one in given.split(",") if one.strip())
+    return given
+
+
+def _network(text: str) -> Network:
+    """An address, or a network without host bits. Raises `ValueError`."""
+    return ip_network(text)
+
+
+def _origin(text: str) -> str:
+    """An origin as browsers send it. Raises `ValueError`."""
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s*@\"]+", text):
+        raise ValueError(f"{text!r} is no origin such as https://console.example.com")
+    return text
+
+
+Networks = Annotated[
+    tuple[Annotated[Network, BeforeValidator(_network)], ...], NoDecode, BeforeValidator(_listed)
+]
+Origins = Annotated[
+    tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_listed)
+]
 
 
 class Configuration(BaseSettings):
@@ -30,6 +60,30 @@ class Configuration(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
     data: Path = Field(Path("data"), description="Directory of the embedded log, store and keys.")
+    tls_cert: Path | None = Field(
+        None,
+        description="Certificate, and the chain behind it, as PEM: HTTPS then, and nothing else. "
+        "Read again when the files change, and on SIGHUP.",
+    )
+    tls_key: Path | None = Field(
+        None,
+        description="Its private key, as PEM without a passphrase. Without this setting, it is in "
+        "the file of the certificate.",
+    )
+    max_connections: Count = Field(
+        4096,
+        description="Most connections open at once; fewer where the process may not open as many "
+        "files. Further ones are answered by 503 `overloaded`, or closed where there is TLS.",
+    )
+    cors_origins: Origins = Field(
+        (),
+        description="Origins, comma-separated, whose pages may read answers in a browser (CORS).",
+    )
+    trusted_proxies: Networks = Field(
+        (),
+        description="Addresses or networks, comma-separated, of proxies whose `X-Forwarded-For` or "
+        "`Forwarded` says in the log whom a request comes from. Nothing is decided by them.",
+    )
     log_url: SecretStr | None = Field(
         None,
         description="Kafka as the log: `kafka://host:port,…`, or `kafka+ssl://`, with "
