@@ -90,9 +90,11 @@ class Application:
             unknown = request.guard.late is OutcomeUnknown
             answer = self._problem(request, OutcomeUnknown() if unknown else shutting_down(), scope)
         except Exception:  # noqa: BLE001  # because a defect of ours is answered too
-            client = self._client(request, scope)
             _log.exception(
-                "request_failed", request_id=request_id, method=request.method, client=client
+                "request_failed",
+                request_id=request_id,
+                method=request.method,
+                client=self._client(request, scope),
             )
             answer = self._problem(request, PenstockError("internal"), scope)
         if self._cors is not None:
@@ -120,9 +122,9 @@ class Application:
 
     async def _answer(self, scope: Scope, request: Request) -> Answer:
         place, request.arguments = self._router.find(scope["raw_path"])
-        route = None if place is None else place.routes.get(request.method)
         if request.method == "OPTIONS":
             return await self._options(place, request)
+        route = None if place is None else place.routes.get(request.method)
         if place is None or not place.public:
             authorization = request.headers.get(b"authorization")
             request.principal = self._access.recall(authorization) or await self._authenticated(

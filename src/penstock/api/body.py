@@ -55,8 +55,8 @@ async def pieces(
 ) -> AsyncGenerator[bytes, None]:
     """The body of a stream, decompressed, as it arrives; raises as `whole` does.
 
-    It is read only as fast as the quota has it. Only what we wait for the client counts, and each
-    line that ends renews our patience: a stream may go on for as long as it likes.
+    It is read only as fast as the quota has it. Only what we wait for the client counts against its
+    pace, and each line that ends renews our patience: a stream may go on for as long as it likes.
     """
     coding = _admit(request.headers, media, most)
     meter = request.meter
@@ -71,12 +71,12 @@ async def pieces(
             taken += len(piece)
             if taken > most:
                 raise too_large(most)
-            if meter is not None:
-                await paced(meter, len(piece), request.timing.clock)
             if b"\n" in piece and not piece.isspace():
                 pace.renew()
             else:
                 pace.came(len(piece))
+            if meter is not None:
+                await paced(meter, len(piece), request.timing.clock)
             yield piece
     if coding is not None:
         coding.finish()
