@@ -2,6 +2,7 @@
 # make test    everything, from install to verdict
 # make check   format, lint, types, architecture, generated documents
 # make bench   measure
+# make deploy-test  the chart, the image, the gateway, the alerts; BASE=… of make image is its base
 # make stack   real Kafka, MongoDB and Redis to play with; CLUSTER=1 for clusters of each
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -11,7 +12,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-long check format docs bench crash stack lock
+.PHONY: help run test test-long deploy-test image check format docs bench crash stack lock
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(MAKEFILE_LIST)
@@ -32,6 +33,7 @@ check: $(VENV)/development
 	$(BIN)/lint-imports
 	$(BIN)/python -m penstock.config.document --check docs/configuration.md
 	$(BIN)/python -m penstock.api.openapi --check docs/openapi.json
+	$(BIN)/python -m deploy.render --check
 
 format: $(VENV)/development
 	$(BIN)/ruff check --fix --select I .
@@ -40,9 +42,17 @@ format: $(VENV)/development
 docs: $(VENV)/development
 	$(BIN)/python -m penstock.config.document docs/configuration.md
 	$(BIN)/python -m penstock.api.openapi docs/openapi.json
+	$(BIN)/python -m deploy.render
 
 bench: $(VENV)/development
 	$(BIN)/python -m bench.embedded
+
+deploy-test: $(VENV)/development
+	$(BIN)/python -m pytest tests/deploy --timeout 3600
+
+image:
+	podman build --file deploy/docker/Dockerfile --ignorefile deploy/docker/Dockerfile.dockerignore \
+	  $(if $(BASE),--build-arg BASE=$(BASE)) --tag penstock:$(or $(TAG),dev) .
 
 crash: $(VENV)/development
 	$(BIN)/python -m tests.faults.crash --kills 500
@@ -53,7 +63,8 @@ stack: $(VENV)/development
 # The locks are written anew with uv: `make lock`, then look at the difference.
 lock: $(VENV)/development
 	$(BIN)/python -m pip install --quiet uv
-	for part in "requirements.lock --group build" "requirements-dev.lock --group dev"; do \
+	for part in "requirements.lock --group build" "requirements-dev.lock --group dev" \
+	  "requirements-image.lock --group build --all-extras --constraint requirements.lock"; do \
 	  set -- $$part; file=$$1; shift; \
 	  $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url \
 	    --no-emit-find-links --python-version 3.11 "$$@" --output-file $$file pyproject.toml; \

@@ -230,3 +230,15 @@ async def until(reached: Callable[[], bool]) -> None:
     async with asyncio.timeout(SOON_S):
         while not reached():  # noqa: ASYNC110  # what is waited for has no event
             await asyncio.sleep(0.01)
+
+
+async def test_the_first_topic_may_be_made_before_there_is_anything_else(
+    kafka: Kafka, name: str
+) -> None:
+    growing = Growing(settings_of(kafka.url), name, lambda _: None)
+    for partitions in (3, 5):  # the second time it is there, and stays as it is
+        await asyncio.to_thread(growing.create, partitions, DAY_MS)
+        (only,) = await asyncio.to_thread(growing.generations)
+        assert (only.topic.name, only.topic.partitions) == (f"{name}.g1", 3)
+    async with opened(kafka, name) as log:
+        await append(log, [operation("r")])

@@ -36,6 +36,17 @@ def test_a_collection_is_put_shown_listed_and_dropped(type_: Terminal) -> None:
     assert type_("collections", "list").out == ""
 
 
+def test_a_collection_is_put_with_all_its_settings_as_json(type_: Terminal) -> None:
+    settings = '{"indexes":[{"fields":["data.site"]}],"ttl":{"after":"1d"}}'
+    put = type_("collections", "put", "c", "--settings", settings)
+    assert put.json["indexes"][0]["fields"] == ["data.site"]
+    (type_.folder / "settings.json").write_text(settings)
+    assert type_("collections", "put", "c", "--settings", "@settings.json").code == 0
+    both = type_("collections", "put", "c", "--settings", "{}", "--ttl", "1d")
+    assert (both.code, both.out) == (2, "")
+    assert type_("collections", "put", "c", "--settings", '{"index":[]}').code == 3
+
+
 def test_a_collection_is_not_dropped_without_a_yes(type_: Terminal) -> None:
     type_("collections", "put", "c")
     assert type_("collections", "delete", "c", stdin=b"n\n").code == 1

@@ -8,6 +8,8 @@ from penstock.cli import collections, dead_letters, generation, keys, records
 from penstock.cli.check import check
 from penstock.cli.client import Ca, trusted
 from penstock.cli.exits import MEANINGS
+from penstock.cli.health import health
+from penstock.cli.plan import plan
 from penstock.cli.serve import api, serve, worker
 
 app = typer.Typer(
@@ -21,6 +23,8 @@ app.command()(serve)
 app.command()(api)
 app.command()(worker)
 app.command()(check)
+app.command()(health)
+app.command()(plan)
 app.add_typer(collections.app, name="collections")
 app.add_typer(records.app, name="records")
 app.add_typer(keys.app, name="keys")

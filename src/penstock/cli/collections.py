@@ -10,6 +10,7 @@ import typer
 
 from penstock.cli.client import DEFAULT_DATA, DEFAULT_URL, Data, KeyOption, Url, connected, segment
 from penstock.cli.exits import Exit, Failed
+from penstock.cli.given import given
 from penstock.cli.output import show
 
 app = typer.Typer(no_args_is_help=True, help="Create, show and drop collections.")
@@ -46,12 +47,26 @@ def put(
     ttl_field: Annotated[
         str, typer.Option(help="From when that counts: updated_at, created_at or data.<path>.")
     ] = "updated_at",
+    settings_json: Annotated[
+        str | None,
+        typer.Option(
+            "--settings",
+            metavar="JSON",
+            help="All settings as the HTTP API takes them, indexes included: JSON, @FILE, or -.",
+        ),
+    ] = None,
     url: Url = DEFAULT_URL,
     key: KeyOption = None,
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Create a collection, or replace its settings by these; its records stay."""
     with connected(url, key, data) as client:
+        if settings_json is not None:
+            if schema is not None or ttl is not None:
+                raise Failed("--settings is all of them: give no other option with it", Exit.USAGE)
+            content = given(settings_json)
+            show(client.ask("PUT", f"/v1/collections/{segment(name)}", content).content)
+            return
         settings: dict[str, Any] = {}
         if schema is not None:
             settings["schema"] = _schema(schema)

@@ -26,6 +26,21 @@ def list_all() -> None:
 
 
 @app.command()
+def create() -> None:
+    """Create the log's first topic, with PENSTOCK_LOG_PARTITIONS, where there is none yet.
+
+    The first process would do so too. This is for installations whose processes may create no
+    topics, or whose topics come before them.
+    """
+    from penstock.config import Configuration  # noqa: PLC0415  # the house loads where it is run
+    from penstock.wiring.growing import create as run  # noqa: PLC0415  # likewise
+
+    with _failing():
+        for one in run(Configuration.read()):
+            typer.echo(f"{one.topic}\t{one.partitions}\t{one.state}")
+
+
+@app.command()
 def grow(
     partitions: Annotated[
         int, typer.Option(min=1, max=0xFFFF, help="How many the new generation has.")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import chain, islice
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -18,8 +16,8 @@ from penstock.cli.client import (
     connected,
     segment,
 )
-from penstock.cli.exits import Exit, Failed
 from penstock.cli.export import export
+from penstock.cli.given import given
 from penstock.cli.importing.command import import_file
 from penstock.cli.output import show, write_line
 from penstock.cli.pages import MOST, pages
@@ -71,7 +69,7 @@ def put(
     conditions = {"If-None-Match": "*"} if if_absent else _if_match(if_match)
     with connected(url, key, data) as client:
         path = _path(collection, id_)
-        show(client.ask("PUT", path, _given(content), headers=_WAIT | conditions).content)
+        show(client.ask("PUT", path, given(content), headers=_WAIT | conditions).content)
 
 
 @app.command()
@@ -89,7 +87,7 @@ def patch(
     headers = {"Content-Type": "application/merge-patch+json"} | _WAIT | _if_match(if_match)
     with connected(url, key, data) as client:
         path = _path(collection, id_)
-        show(client.ask("PATCH", path, _given(content), headers=headers).content)
+        show(client.ask("PATCH", path, given(content), headers=headers).content)
 
 
 @app.command()
@@ -130,15 +128,3 @@ def _if_match(version: str | None) -> dict[str, str]:
     if version is None:
         return {}
     return {"If-Match": version if version == "*" else f'"{version}"'}
-
-
-def _given(content: str) -> bytes:
-    """The JSON of an argument; the server says what is wrong with it."""
-    if content == "-":
-        return sys.stdin.buffer.read()
-    if content.startswith("@"):
-        try:
-            return Path(content[1:]).read_bytes()
-        except OSError as error:
-            raise Failed(f"{content[1:]} cannot be read: {error.strerror}", Exit.USAGE) from None
-    return content.encode(errors="surrogateescape")

@@ -30,6 +30,16 @@ def generations(configuration: Configuration) -> list[Generation]:
     ]
 
 
+def create(configuration: Configuration) -> list[Generation]:
+    """Those there are, of which the first is created where there is none.
+
+    Raises `ConfigurationError`, `Unavailable`.
+    """
+    growing = _growing(configuration, lambda _: None)
+    growing.create(configuration.log_partitions, configuration.log_retention_ms)
+    return generations(configuration)
+
+
 def grow(configuration: Configuration, partitions: int, tell: Callable[[str], None]) -> None:
     """Begin a generation of so many partitions, under load if need be.
 

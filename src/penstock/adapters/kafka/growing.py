@@ -51,6 +51,13 @@ class Growing:
         self._generations.find()
         return self._generations.all
 
+    def create(self, partitions: int, retention_ms: int) -> None:
+        """Create the first of them, where there is none; no harm where there is.
+
+        Raises `ConfigurationError` for one that exists and would not do, `Unavailable`.
+        """
+        self._generations.open(partitions, retention_ms)
+
     def grow(self, partitions: int) -> Generation:
         """Begin a generation of so many partitions; returns it.
 

@@ -1,0 +1,1 @@
+"""What puts Penstock onto machines; the code here makes the files that are rendered."""

@@ -1,0 +1,1 @@
+"""What can only be tried with real containers."""
