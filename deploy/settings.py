@@ -7,7 +7,8 @@ itself decides; a name that the program does not know is refused by Helm.
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from types import UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -50,18 +51,24 @@ def schema_text() -> str:
 
 
 def _is_secret(field: FieldInfo) -> bool:
-    return SecretStr in (field.annotation, *getattr(field.annotation, "__args__", ()))
+    return SecretStr in _kinds(field.annotation)
 
 
 def _described(field: FieldInfo) -> dict[str, Any]:
     """A number where it is one; everything else is text, as the environment has it."""
-    of = [field.annotation, *getattr(field.annotation, "__args__", ())]
-    if bool in of:
-        kind = "boolean"
-    elif float in of:
-        kind = "number"
-    elif int in of:
-        kind = "integer"
-    else:
-        kind = "string"
-    return {"type": kind, "description": field.description or ""}
+    kinds = _kinds(field.annotation)
+    named = next((name for kind, name in _NAMES.items() if kind in kinds), "string")
+    return {"type": named, "description": field.description or ""}
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """What a setting may be: itself, or each of a union, without what is annotated to it."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return [kind for one in get_args(annotation) for kind in _kinds(one)]
+    return [annotation]
+
+
+_NAMES: Final = {bool: "boolean", int: "integer", float: "number"}

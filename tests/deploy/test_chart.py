@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,12 @@ def test_names_are_given_once_and_in_one_namespace(name: str) -> None:
     names = [(one["apiVersion"], one["kind"], one["metadata"]["name"]) for one in objects]
     assert len(names) == len(set(names))
     assert {one["metadata"]["namespace"] for one in objects} == {"penstock"}
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_no_number_is_written_as_a_power(name: str) -> None:
+    for one in release(name):
+        assert not re.search(r"\b[0-9.]+e\+[0-9]+\b", json.dumps(one)), one["metadata"]["name"]
 
 
 @pytest.mark.parametrize("version", VERSIONS)

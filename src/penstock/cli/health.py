@@ -36,12 +36,13 @@ def health(
         except ConfigurationError as error:
             raise Failed(str(error), Exit.USAGE) from error
         host = _EVERYWHERE.get(configuration.host, configuration.host)
-        status, body = _asked(host, configuration.port, "/readyz" if ready else "/livez")
+        path = "/readyz" if ready else "/livez"
+        status, body = _asked(host, configuration.port, path, tls=bool(configuration.tls_cert))
         if status != _OK:
             raise Failed(body, Exit.REFUSED)
 
 
-def _asked(host: str, port: int, path: str, *, tls: bool = False) -> tuple[int, str]:
+def _asked(host: str, port: int, path: str, *, tls: bool) -> tuple[int, str]:
     """Status and text of an answer. Raises `Failed` where there is none."""
     # Its certificate names the service, not the address that we ask; we know whom we ask.
     context = ssl._create_unverified_context() if tls else None  # noqa: S323, SLF001  # see above

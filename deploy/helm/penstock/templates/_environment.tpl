@@ -1,3 +1,8 @@
+{{/* A value as the environment has it. Helm reads whole numbers as floats, and would write 1e+06. */}}
+{{- define "penstock.text" -}}
+{{- if and (kindIs "float64" .) (eq (float64 (int64 .)) .) -}}{{- int64 . -}}{{- else -}}{{- . -}}{{- end -}}
+{{- end -}}
+
 {{/* Kafka's address, where it holds no credentials. */}}
 {{- define "penstock.kafkaUrl" -}}
 {{- $parameters := list -}}
@@ -31,7 +36,7 @@ PENSTOCK_CACHE_URL: {{ .Values.redis.url | quote }}
 {{- end }}
 {{- end }}
 {{- range $name, $value := .Values.settings }}
-{{ $name }}: {{ $value | toString | quote }}
+{{ $name }}: {{ include "penstock.text" $value | quote }}
 {{- end }}
 {{- end -}}
 
@@ -84,7 +89,7 @@ PENSTOCK_CACHE_URL: {{ .Values.redis.url | quote }}
 {{- end }}
 {{- range $name, $value := (default dict (index $.Values $role)).settings }}
 - name: {{ $name }}
-  value: {{ $value | toString | quote }}
+  value: {{ include "penstock.text" $value | quote }}
 {{- end }}
 {{- end -}}
 

@@ -8,9 +8,9 @@ readOnlyRootFilesystem: true
 {{/* The same of a pod (Pod Security Standards, restricted). */}}
 {{- define "penstock.podSecurity" -}}
 runAsNonRoot: true
-runAsUser: {{ .Values.securityContext.runAsUser }}
-runAsGroup: {{ .Values.securityContext.runAsGroup }}
-fsGroup: {{ .Values.securityContext.runAsGroup }}
+runAsUser: {{ int64 .Values.securityContext.runAsUser }}
+runAsGroup: {{ int64 .Values.securityContext.runAsGroup }}
+fsGroup: {{ int64 .Values.securityContext.runAsGroup }}
 fsGroupChangePolicy: OnRootMismatch
 seccompProfile: {type: RuntimeDefault}
 {{- end -}}
