@@ -93,9 +93,19 @@ _PIPELINE: Final = (
     ),
     Panel("Entries applied in one go", "short", _quantiles("penstock_slice_entries", _HERE)),
     Panel("Time to apply them", "s", _quantiles("penstock_slice_seconds", _HERE)),
-    Panel("Log", "s", _quantiles("penstock_log_seconds", _HERE, "operation")[2:]),
-    Panel("Store", "s", _quantiles("penstock_store_seconds", _HERE, "operation")[2:]),
-    Panel("Cache", "s", _quantiles("penstock_cache_seconds", _HERE, "operation")[2:]),
+    Panel(
+        "Log", "s", _quantiles("penstock_engine_seconds", f'{_HERE},engine="log"', "operation")[2:]
+    ),
+    Panel(
+        "Store",
+        "s",
+        _quantiles("penstock_engine_seconds", f'{_HERE},engine="store"', "operation")[2:],
+    ),
+    Panel(
+        "Cache",
+        "s",
+        _quantiles("penstock_engine_seconds", f'{_HERE},engine="cache"', "operation")[2:],
+    ),
     Panel("Calls that failed", "short", [_rate("penstock_failures_total", _HERE, "engine")]),
     Panel("Reads of the cache", "short", [_rate("penstock_cache_reads_total", _HERE, "result")]),
     Panel(

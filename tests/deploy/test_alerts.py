@@ -85,7 +85,7 @@ def _selectors(node: Any) -> Iterator[promql_parser.VectorSelector]:
     return iter(found)
 
 
-@pytest.mark.parametrize(("name", "query"), _queries())
+@pytest.mark.parametrize(("name", "query"), list(_queries()))
 def test_a_query_asks_for_series_and_labels_that_there_are(name: str, query: str) -> None:
     selectors = list(_selectors(promql_parser.parse(query)))
     assert selectors, "a query that asks for nothing"
