@@ -206,6 +206,23 @@ async def test_an_export_goes_on_when_its_last_piece_is_paid(tmp_path: Path) -> 
     assert taken >= (50_000 - 20_000 - 10_000) / 20_000
 
 
+async def test_a_key_with_a_rate_of_its_own_is_held_to_it_and_no_other_is(tmp_path: Path) -> None:
+    async with Platform(tmp_path) as client:
+        asked = {
+            "name": "slow",
+            "scopes": [{"collections": "*", "verbs": ["read"]}],
+            "rate": {"requests_per_second": 0.1},
+        }
+        made = await client("POST", "/v1/keys", json.dumps(asked).encode(), [JSON])
+        assert (made.status, "ratelimit" in made.headers) == (201, False)
+        slow = Client(client.application, made.json["key"])
+        first = await slow("OPTIONS", RECORDS)
+        assert (first.status, first.headers["ratelimit-policy"]) == (204, '"key";q=1;w=10')
+        assert (await slow("OPTIONS", RECORDS)).status == 429
+        assert (await slow("GET", RECORDS)).status == 429
+        assert (await client("GET", RECORDS)).status == 200
+
+
 async def test_the_keys_of_a_tenant_use_what_the_tenant_has(tmp_path: Path) -> None:
     async with Platform(tmp_path, tenant_requests_per_second=0.1) as client:
         asked = [await client("GET", "/v1/collections") for _ in range(2)]

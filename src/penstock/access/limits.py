@@ -192,7 +192,9 @@ class Limits:
 
     def _name(self, policy: Policy, whose: tuple[str, ...]) -> str:
         text = "".join(f"{len(one)}/{one}" for one in (policy.name, *whose))
-        digest = hashlib.blake2b(text.encode(), key=self._secret, digest_size=16, person=b"quota")
+        digest = hashlib.blake2b(
+            text.encode(errors="surrogatepass"), key=self._secret, digest_size=16, person=b"quota"
+        )
         return digest.hexdigest()
 
 

@@ -12,7 +12,7 @@ from penstock.access.limits import ROUND_S, Limits
 from penstock.ports.cache import Cache
 from penstock.ports.clock import Clock
 
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 200
 _COUNTED_MS: Final = 600_000
 """How long a count goes on, at most, before it begins anew. What others told between our last round
 and its end is lost then: one round in so long."""

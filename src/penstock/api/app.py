@@ -7,7 +7,7 @@ import itertools
 from contextlib import aclosing, suppress
 from typing import Final
 
-from penstock.access import Meter, Principal
+from penstock.access import Principal
 from penstock.api import guide, openapi, problem
 from penstock.api.asgi import ClientGone, Receive, Scope, Send
 from penstock.api.cors import Cors
@@ -130,9 +130,7 @@ class Application:
             request.principal = self._access.recall(authorization) or await self._authenticated(
                 request, authorization
             )
-            request.meter = self._meter(request.principal)
-            if request.meter is not None:
-                self._admit(request, request.meter, route)
+            self._admit(request, route)
         if place is None:
             raise NotFound("route_not_found")
         if route is None:
@@ -149,9 +147,12 @@ class Application:
         with request.guard:
             return await self._access.authenticate(authorization)
 
-    def _admit(self, request: Request, meter: Meter, route: Route | None) -> None:
+    def _admit(self, request: Request, route: Route | None) -> None:
         """Raises `QuotaExceeded`."""
-        size = declared_size(request.headers)
+        request.meter = meter = self._meter(request.principal)
+        if meter is None:
+            return
+        size = declared_size(request.headers) if request.body_pending else 0
         # A stream is slowed down instead; what is too large will be refused for that.
         if size is None or size > self._most_bytes or (route is not None and route.streams):
             size = 0
@@ -164,7 +165,9 @@ class Application:
         if preflight:
             return preflight
         if place is None or not place.public:
-            await self._authenticated(request, request.headers.get(b"authorization"))
+            authorization = request.headers.get(b"authorization")
+            request.principal = await self._authenticated(request, authorization)
+            self._admit(request, None)
         return Response(204, ((b"allow", ", ".join(methods).encode()),))
 
     def _client(self, request: Request, scope: Scope) -> str:

@@ -37,7 +37,7 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True):
         scopes: what it may do.
         created_at: ms since 1970.
         created_by: the id of the key that asked for it.
-        rate: how much of it; None for what the tenant may.
+        rate: how much of it; None for as much as the installation grants to every key.
         expires_at: ms since 1970, from when on it is not valid; None for never.
         replaced_by: the id of the key that it was rotated to.
         last_used_at: ms since 1970, to within some minutes; None for never.
