@@ -1,6 +1,7 @@
 """The ceiling: the same HTTP server answering a constant, `python -m bench.constant`.
 
-With `--plain`, uvicorn's own connections instead of ours.
+With `--plain`, uvicorn's own connections instead of ours; with `--nothing`, a socket that answers
+whatever comes with the same bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import uvicorn
 import uvloop
 
 from penstock.api.app import Application
+from penstock.api.gate import Gate
+from penstock.api.router import Router
 from penstock.api.server import Server
 from penstock.config import Configuration
 
@@ -42,19 +45,51 @@ def plain() -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
+class Constant:
+    """In the application's place."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.gate = Gate(Router(()), configuration, "0" * 10)
+
+    async def __call__(
+        self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[..., Any]
+    ) -> None:
+        await constant(scope, receive, send)
+
+
 async def ours() -> None:
-    server = Server(cast("Application", constant), Configuration.read(port=0))
+    configuration = Configuration.read(port=0)
+    server = Server(cast("Application", Constant(configuration)), configuration)
     await server.run(lambda url: print(f"{url} ", flush=True))
+
+
+class Nothing(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        del data
+        self._transport.write(
+            b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY)
+        )
+
+
+async def nothing() -> None:
+    server = await asyncio.get_running_loop().create_server(Nothing, "127.0.0.1", 0)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]} ", flush=True)
+    await server.serve_forever()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plain", action="store_true")
-    if parser.parse_args().plain:
+    parser.add_argument("--nothing", action="store_true")
+    chosen = parser.parse_args()
+    if chosen.plain:
         plain()
     else:
         uvloop.install()
-        asyncio.run(ours())
+        asyncio.run(nothing() if chosen.nothing else ours())
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.contract.stores import (
+    READS,
     Stores,
     as_read,
     at,
@@ -20,6 +21,7 @@ from tests.contract.stores import (
     state,
 )
 
+from penstock.errors import DeadlineExceeded
 from penstock.records.document import encode
 from penstock.records.position import position
 from penstock.records.record import State
@@ -54,6 +56,20 @@ def nested(depth: int) -> Any:
 
 class StoreLaws:
     """To be inherited beside a fixture `stores`, a `Stores`."""
+
+    # What has no time left is not read.
+
+    async def test_a_read_without_time_left_is_late_and_one_with_time_is_answered(
+        self, stores: Stores
+    ) -> None:
+        store, collection = await stores.fresh(), new_collection()
+        await insert(store, collection, [state("r", 1)])
+        for ask in READS.values():
+            for none_left in (0.0, -1.0):
+                with pytest.raises(DeadlineExceeded):
+                    await ask(store, collection, none_left)
+            await ask(store, collection, 5.0)
+        assert await store.get(collection, ["r"], 5.0) == {"r": state("r", 1)}
 
     # What is read is what was written.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -98,6 +98,19 @@ async def listed(
     """Records by id, after one."""
     low = End() if after is None else End((after,), is_open=True)
     return await store.scan(collection, Scan(ranges=(Range(low),)), limit, now, 10)
+
+
+READS: dict[str, Callable[[Store, str, float], Awaitable[Any]]] = {
+    "applied": lambda store, _, time_s: store.applied(time_s),
+    "get": lambda store, collection, time_s: store.get(collection, ["r"], time_s),
+    "outcome": lambda store, _, time_s: store.outcome(at(1), time_s),
+    "mark": lambda store, collection, time_s: store.mark(collection, "r", "p1", time_s),
+    "letters": lambda store, collection, time_s: store.letters(collection, None, None, 1, time_s),
+    "estimate": lambda store, collection, time_s: store.estimate(collection, time_s),
+    "indexes": lambda store, collection, time_s: store.indexes(collection, time_s),
+    "scan": lambda store, collection, time_s: store.scan(collection, Scan(), 1, 0, time_s),
+}
+"""Every read that takes a time."""
 
 
 async def read(store: Store, collection: str, record_id: str) -> State | None:

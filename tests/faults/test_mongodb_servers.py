@@ -11,14 +11,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from tests.contract.stores import at, conclude, insert, listed, new_collection, reached, read, state
+from tests.contract.stores import (
+    READS,
+    at,
+    conclude,
+    insert,
+    listed,
+    new_collection,
+    reached,
+    read,
+    state,
+)
 from tests.support.servers.mongodb import MongoDB
 from tests.support.servers.node import free_ports
 
 from penstock.adapters.embedded.entropy import SystemEntropy
 from penstock.adapters.mongodb.catalog import MongoCatalog
 from penstock.adapters.mongodb.store import MongoStore
-from penstock.errors import Unavailable
+from penstock.errors import DeadlineExceeded, Unavailable
 from penstock.ports.store import Store
 from penstock.records.collection import Settings
 from penstock.records.position import Partition, parse
@@ -29,6 +39,7 @@ RECORDS = 20
 BACK_S = 10
 PATIENCE_S = 1.0
 AGAIN_S = 0.02
+HURRY_S = 0.2
 
 T = TypeVar("T")
 
@@ -118,6 +129,23 @@ async def test_a_server_that_hangs_refuses_in_time_and_serves_again_afterwards(
         await until_done(lambda: insert(store, collection, [state("after", 2)]))
         assert await read(store, collection, "before") == state("before", 1)
         assert await read(store, collection, "after") == state("after", 2)
+
+
+async def test_a_server_that_hangs_takes_no_read_past_its_own_time(mongodb: MongoDB) -> None:
+    collection = new_collection()
+    async with opened(mongodb.url, 5) as store:
+        await insert(store, collection, [state("r", 1)])
+        (node,) = mongodb.nodes
+        node.pause()
+        try:
+            began = time.monotonic()
+            asked = [ask(store, collection, HURRY_S) for ask in READS.values()]
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            taken = time.monotonic() - began
+        finally:
+            node.resume()
+        assert [type(one) for one in answers] == [DeadlineExceeded] * len(READS)
+        assert HURRY_S <= taken < 5 * HURRY_S
 
 
 async def test_the_death_of_the_primary_loses_nothing_and_is_over_in_seconds(

@@ -160,7 +160,7 @@ async def test_an_old_receipt_is_not_answered_by_a_guess(tmp_path: Path) -> None
             receipts.append(receipt)
         clock.advance(24 * 3_600_000 + 1)
         await house.engines.store.sweep(clock.now(), clock.now() - 24 * 3_600_000)
-        first, second = [await house.parts.query.outcome(one) for one in receipts]
+        first, second = [await house.parts.query.outcome(one, house.deadline()) for one in receipts]
         assert first is not None
         assert second is not None
         assert (str(first.result), str(second.result)) == ("applied", "rejected")

@@ -17,6 +17,10 @@ from penstock.records.scope import Verb
 
 _KNOWN_S: Final = 1.0
 """How long a collection counts as known: other processes see a change of it that much later."""
+_AGAIN_S: Final = 0.1
+_FIRST_S: Final = 0.4
+"""How long the catalog is waited for, about what is known and about what is not: less than a
+request is given, so that one that hangs is as one that is away."""
 
 
 class _Known(NamedTuple):
@@ -46,12 +50,15 @@ class Access:
         known = self._known.get((principal.tenant, name))
         if known is not None and known.until > self._clock.monotonic():
             return known.target
+        wait_s = _FIRST_S if known is None else _AGAIN_S
         try:
-            collection = await self._catalog.get(principal.tenant, check_collection_name(name))
+            collection = await self._catalog.get(
+                principal.tenant, check_collection_name(name), wait_s
+            )
         except Unavailable:
             if known is None:
                 raise
-            return known.target
+            return self._learn(known.target.collection, known)
         if collection is None:
             self._known.pop((principal.tenant, name), None)
             raise NotFound("collection_not_found")

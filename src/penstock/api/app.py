@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from typing import Final
 
@@ -13,7 +14,8 @@ from penstock.api.asgi import ClientGone, Receive, Scope, Send
 from penstock.api.cors import Cors
 from penstock.api.deadline import Deadlines
 from penstock.api.forwarded import Proxies
-from penstock.api.headers import adopted_request_id, scan
+from penstock.api.gate import Gate
+from penstock.api.headers import adopted_request_id, scan, timeout_ms
 from penstock.api.quota import declared_size, fields, paced
 from penstock.api.request import Request, Timing, query_parameters, shutting_down
 from penstock.api.response import Answer, Headers, Response, Streamed
@@ -21,6 +23,7 @@ from penstock.api.route import METHODS, Route
 from penstock.api.router import Place, Router
 from penstock.api.routes import ROUTES
 from penstock.api.services import Below, Ready, Services
+from penstock.api.turns import Turns
 from penstock.config import Configuration
 from penstock.errors import MethodNotAllowed, NotFound, OutcomeUnknown, PenstockError
 from penstock.ports.clock import Clock
@@ -58,6 +61,7 @@ class Application:
             clock,
             configuration,
             ready,
+            Turns(),
             openapi.answer(ROUTES),
             guide.answer(ROUTES),
         )
@@ -67,6 +71,9 @@ class Application:
         self._router = Router(ROUTES)
         self._cors = Cors(configuration.cors_origins) if configuration.cors_origins else None
         self._proxies = Proxies(configuration.trusted_proxies)
+        self.gate = Gate(self._router, configuration, f"{entropy.bits(_PREFIX_BITS):010x}")
+        self._default_ms = configuration.deadline_ms
+        self._most_ms = max(configuration.max_deadline_ms, configuration.deadline_ms)
         self._timing = Timing(clock, configuration.deadline_ms / 1000, configuration.idle_ms / 1000)
         self._deadlines = Deadlines(clock.monotonic)
         self._request_prefix = f"{entropy.bits(_PREFIX_BITS):010x}-"
@@ -77,8 +84,25 @@ class Application:
         headers = scan(scope["headers"])
         request_id = adopted_request_id(headers) or self.new_request_id()
         request = Request(
-            scope["method"], headers, request_id, receive, self._timing, self._deadlines
+            scope["method"],
+            headers,
+            request_id,
+            receive,
+            self._timing,
+            self._deadlines,
+            self.gate.holding,
         )
+        if "waited" in scope:
+            request.after(scope["waited"])
+        try:
+            await self._respond(scope, request, send)
+        finally:
+            if request.held:
+                self.gate.holding.give(request.held)
+            if request.waits:
+                scope["waits"] = True
+
+    async def _respond(self, scope: Scope, request: Request, send: Send) -> None:
         try:
             answer = await self._answer(scope, request)
         except PenstockError as error:
@@ -92,13 +116,14 @@ class Application:
         except Exception:  # noqa: BLE001  # because a defect of ours is answered too
             _log.exception(
                 "request_failed",
-                request_id=request_id,
+                request_id=request.request_id,
                 method=request.method,
                 client=self._client(request, scope),
             )
             answer = self._problem(request, PenstockError("internal"), scope)
         if self._cors is not None:
-            answer = answer._replace(headers=(*answer.headers, *self._cors.marks(headers)))
+            marks = self._cors.marks(request.headers)
+            answer = answer._replace(headers=(*answer.headers, *marks))
         # A client that has gone is no one to send to; what was begun for it is put away.
         with suppress(ClientGone):
             if isinstance(answer, Response):
@@ -115,9 +140,9 @@ class Application:
         place, _ = self._router.find(path)
         return METHODS if place is None else place.methods
 
-    def refuse(self, error: PenstockError) -> Response:
-        """The answer to what is no request yet; see `connection`."""
-        request_id = self.new_request_id()
+    def refuse(self, error: PenstockError, headers: Sequence[tuple[bytes, bytes]] = ()) -> Response:
+        """The answer to what is no request yet, or will not be; `headers` as they came."""
+        request_id = adopted_request_id(scan(headers)) or self.new_request_id()
         return problem.answer(error, request_id, ((b"x-request-id", request_id.encode()),))
 
     async def _answer(self, scope: Scope, request: Request) -> Answer:
@@ -135,12 +160,23 @@ class Application:
             raise NotFound("route_not_found")
         if route is None:
             raise MethodNotAllowed(place.methods)
+        given = request.headers.get(b"penstock-timeout")
+        if given is not None:
+            self._give(request, given, route)
         if scope["query_string"]:
             request.query = query_parameters(scope["query_string"], route.query)
         if route.streams:
             return await route.handler(self._services, request)
         with request.guard:
             return await route.handler(self._services, request)
+
+    def _give(self, request: Request, given: bytes, route: Route) -> None:
+        """The time that a request asks for, as far as its route may take it."""
+        asked_ms = timeout_ms(given, self._most_ms)
+        # Who waits for longer than is usual is no sign of strain.
+        request.waits = asked_ms > self._default_ms
+        most_ms = self._most_ms if route.patient else self._default_ms
+        request.give(min(asked_ms, most_ms) / 1000)
 
     async def _authenticated(self, request: Request, authorization: bytes | None) -> Principal:
         """Whose a key is that is not known here yet."""

@@ -138,6 +138,8 @@ async def _rest(
     body = bytearray()
     monotonic = request.timing.clock.monotonic
     pace = Pace(request.timing.idle_s)
+    # For what is declared, and comes as it is, there is room already.
+    is_declared = coding is None and b"content-length" in request.headers
     while True:
         data: bytes = message.get("body", b"")
         for turn, piece in enumerate((data,) if coding is None else coding.pieces(data), 1):
@@ -146,6 +148,8 @@ async def _rest(
                 meter.debit(len(piece), request.timing.clock.monotonic())
             if len(body) > most:
                 raise too_large(most)
+            if not is_declared:
+                request.hold(len(piece))
             if turn % _TURN == 0:
                 # A body of a great many empty members is small, and takes long.
                 await asyncio.sleep(0)

@@ -12,6 +12,7 @@ import msgspec
 from penstock.api import headers
 from penstock.api.asgi import ClientGone
 from penstock.api.body import pieces
+from penstock.api.lines_in_hand import LinesInHand
 from penstock.api.messages import BulkDone, BulkFailed, LineDurable, LineRefused
 from penstock.api.ndjson import Line, LineSplitter, groups
 from penstock.api.problem import describe
@@ -39,20 +40,22 @@ async def write_all(services: Services, request: Request) -> Streamed:
     lines = groups(
         pieces(request, _MEDIA, limits.max_bulk_bytes), LineSplitter(limits.max_line_bytes)
     )
-    results = _results(bulk, lines, request.request_id)
+    in_hand = LinesInHand(request.holding, services.turns)
+    results = _results(bulk, lines, in_hand, request.request_id)
     return Streamed(200, (NDJSON,), await anext(results), results)
 
 
 async def _results(
-    bulk: Bulk, lines: AsyncGenerator[list[Line], None], request_id: str
+    bulk: Bulk, lines: AsyncGenerator[list[Line], None], in_hand: LinesInHand, request_id: str
 ) -> AsyncGenerator[bytes, None]:
     """The result lines, in groups, and the last line. Raises only before the first result."""
     index = 0
     try:
-        async with aclosing(lines), aclosing(bulk.run(lines)) as run:
+        async with aclosing(in_hand.read(lines)) as read, aclosing(bulk.run(read)) as run:
             async for group in run:
                 yield rendered(group, index)
                 index += len(group)
+                in_hand.answered()
     except (Exception, asyncio.CancelledError) as error:
         if not index or isinstance(error, ClientGone):
             raise
@@ -61,6 +64,8 @@ async def _results(
         accepted, refused, receipt = bulk.summary
         done = BulkDone(accepted=accepted, refused=refused, receipt=receipt or msgspec.UNSET)
         yield _encode(done) + b"\n"
+    finally:
+        in_hand.close()
 
 
 def rendered(group: Sequence[Result], start: int) -> bytes:

@@ -16,8 +16,9 @@ from typing import Any, Final, cast
 from uvicorn.server import ServerState
 
 from penstock.api.app import Application
-from penstock.api.exchange import Exchange, closing, lines
+from penstock.api.exchange import Exchange
 from penstock.api.framing import malformed
+from penstock.api.head import closing, lines
 from penstock.api.incoming import Incoming
 from penstock.api.request import request_timeout
 from penstock.api.stall import StallWatch
@@ -36,7 +37,7 @@ class Connection(asyncio.Protocol):
             whichever was last, in the event loop's seconds.
 
     Args:
-        application: answers.
+        application: answers, and has the gate.
         idle_s: how long the head of a request may take, and how long a client may read nothing of
             an answer.
         server_state: uvicorn's; the rest of what it gives is not needed.
@@ -46,6 +47,7 @@ class Connection(asyncio.Protocol):
         self, application: Application, idle_s: float, server_state: ServerState, **_: Any
     ) -> None:
         self._application = application
+        self._gate = application.gate
         self._idle_s = idle_s
         self._server = server_state
         self._loop = asyncio.get_running_loop()
@@ -88,7 +90,7 @@ class Connection(asyncio.Protocol):
         self._queue.clear()
 
     def data_received(self, data: bytes) -> None:
-        if self._deaf:
+        if self._deaf or (self._gate.is_crowded and self._turned_away(data)):
             return
         try:
             self._incoming.feed(data)
@@ -97,6 +99,9 @@ class Connection(asyncio.Protocol):
         else:
             if self._incoming.in_head:
                 self._look()
+            elif self._incoming.arriving is not None and not self._incoming.arriving.begun:
+                # It waits for its turn: what is left of its body may wait outside.
+                self.hold()
 
     def eof_received(self) -> bool:
         """A client that sends no more may still read: what it asked for is answered.
@@ -151,6 +156,16 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         self._transport.write(data)
 
+    def begin(self, exchange: Exchange) -> None:
+        if exchange.gone:
+            self._gate.leave(exchange)
+        else:
+            self._server.tasks.add(self._loop.create_task(self._run(exchange)))
+
+    def turn_away(self, exchange: Exchange) -> None:
+        # Not at once: it may be one of many that were pipelined.
+        self._loop.call_soon(self._refuse, exchange)
+
     async def drained(self) -> None:
         if self._writable is not None:
             await asyncio.shield(self._writable)
@@ -198,15 +213,38 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, exchange: Exchange) -> None:
         self._answering = exchange
-        self._server.tasks.add(self._loop.create_task(self._run(exchange)))
+        self._gate.receive(exchange)
 
     async def _run(self, exchange: Exchange) -> None:
         try:
             await self._application(exchange.scope, exchange.receive, exchange.send)
+            # What the client has not taken yet is in hand, too.
+            await self.drained()
         finally:
             self._server.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            self._gate.leave(exchange)
             if not exchange.finished and not exchange.gone:
                 self._transport.abort()
+
+    def _turned_away(self, data: bytes) -> bool:
+        """Turn away what is one whole request for which there is no room: the short way."""
+        incoming = self._incoming
+        under_way = incoming.in_head or incoming.arriving or self._answering or self._writable
+        answer = None if under_way else self._gate.refusal(data, self._server.default_headers)
+        if answer is None:
+            return False
+        self._transport.write(answer)
+        self.since = self._loop.time()
+        self._served = True
+        return True
+
+    def _refuse(self, exchange: Exchange) -> None:
+        """The long way. A client that reads no answers waits for the next one."""
+        if self._writable is not None:
+            self._writable.add_done_callback(lambda _: self._refuse(exchange))
+        elif not exchange.gone:
+            error = self._gate.overloaded()
+            exchange.refuse(self._application.refuse(error, exchange.scope["headers"]))
 
     def _look(self) -> None:
         """Act where the client was silent for too long; else look again when it could have been."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from penstock.api.asgi import ClientGone, Message, Scope
-from penstock.api.response import Header, Headers, Response
+from penstock.api.gate import Line
+from penstock.api.head import STATUS_LINES, lines
+from penstock.api.response import Headers, Response
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE: Final = (b"connection", b"close")
@@ -17,10 +18,6 @@ _BODILESS: Final = frozenset((204, 304))
 _MOST_WAITING: Final = 256 * 1024
 """Bytes of a body that wait to be received, above which no more are read from the socket: what the
 event loop reads at once. With a quarter of it, a bulk was a twentieth slower."""
-
-_STATUS_LINES: Final = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
-}
 
 
 class Wire(Protocol):
@@ -32,6 +29,14 @@ class Wire(Protocol):
         ...
 
     def write(self, data: bytes) -> None: ...
+
+    def begin(self, exchange: Exchange) -> None:
+        """Work on it."""
+        ...
+
+    def turn_away(self, exchange: Exchange) -> None:
+        """Refuse it."""
+        ...
 
     async def drained(self) -> None:
         """Wait while the client reads too slowly."""
@@ -52,18 +57,6 @@ class Wire(Protocol):
     def answered(self, exchange: Exchange) -> None:
         """The answer is complete."""
         ...
-
-
-def lines(headers: Headers | list[Header]) -> bytes:
-    """Headers as they are sent. They are ours, so nothing in them needs to be escaped."""
-    return b"".join([b"%b: %b\r\n" % header for header in headers])
-
-
-def closing(common: bytes, answer: Response) -> bytes:
-    """An answer, whole, after which the connection is closed."""
-    status, headers, body = answer
-    more = ((b"content-length", b"%d" % len(body)), _CLOSE)
-    return b"%b%b%b\r\n%b" % (_STATUS_LINES[status], common, lines((*headers, *more)), body)
 
 
 def scope_of(
@@ -97,6 +90,9 @@ class Exchange:
         whole: whether all of the request has arrived.
         started, finished: whether its answer has begun, and is complete.
         gone: whether there is no one to answer any more.
+        line, since, declared: see `gate.Guest`.
+        begun: whether it is being worked on.
+        kept_waiting: whether its client let it wait for its body.
     """
 
     __slots__ = (
@@ -109,10 +105,15 @@ class Exchange:
         "_waiter",
         "_waiting",
         "_wire",
+        "begun",
+        "declared",
         "finished",
         "gone",
         "keep_alive",
+        "kept_waiting",
+        "line",
         "scope",
+        "since",
         "started",
         "whole",
     )
@@ -134,6 +135,36 @@ class Exchange:
         self._waiter: asyncio.Future[None] | None = None
         self._head = b""
         self._chunked = False
+        self.begun = self.kept_waiting = False
+        self.line: Line | None = None
+        self.since = 0.0
+        self.declared = 0
+
+    def begin(self, waited_s: float) -> None:
+        """It is its turn."""
+        self.begun = True
+        if waited_s and self.whole:
+            self.scope["waited"] = waited_s
+        self._wire.begin(self)
+
+    def turn_away(self) -> None:
+        """There is no room for it."""
+        self._wire.turn_away(self)
+
+    @property
+    def has_waited(self) -> bool:
+        return self.kept_waiting or "waits" in self.scope
+
+    def refuse(self, answer: Response) -> None:
+        """Answer it, with none of its body read."""
+        status, headers, body = answer
+        length = (b"content-length", b"%d" % len(body))
+        # As in `app`: a body that was held back will not be asked for any more.
+        close = (_CLOSE,) if self._expects and not self.whole else ()
+        self._begin(status, (*headers, length, *close))
+        self._wire.write(self._head + (b"" if self._mute else body))
+        self.finished = True
+        self._wire.answered(self)
 
     def feed(self, body: bytes) -> None:
         """More of the body has arrived. After the answer, it interests no one."""
@@ -200,9 +231,10 @@ class Exchange:
             self.keep_alive = False
         elif not self.keep_alive:
             headers = (*headers, _CLOSE)
-        self._head = b"%b%b%b\r\n" % (_STATUS_LINES[status], self._wire.common, lines(headers))
+        self._head = b"%b%b%b\r\n" % (STATUS_LINES[status], self._wire.common, lines(headers))
 
     async def _more(self) -> None:
+        self.kept_waiting = True
         if self._expects and not self.started:
             self._expects = False
             self._wire.write(CONTINUE)

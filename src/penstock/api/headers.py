@@ -17,6 +17,7 @@ _BARE: Final = re.compile(rb"[\x21\x23-\x2b\x2d-\x7e]+").fullmatch
 _ESCAPE: Final = re.compile(r'\\(["\\])')
 _WAIT: Final = re.compile(rb"wait(?:\s*=\s*\"?([0-9]{1,9})\"?)?", re.IGNORECASE).fullmatch
 _MOST_KEY: Final = 255
+_MILLISECONDS: Final = re.compile(rb"[1-9][0-9]{0,8}").fullmatch
 
 
 class Conditions(NamedTuple):
@@ -110,6 +111,14 @@ def wait_seconds(headers: HeaderMap) -> float | None:
         if found:
             return float("inf") if found[1] is None else float(found[1])
     return None
+
+
+def timeout_ms(given: bytes, most: int) -> int:
+    """What Penstock-Timeout asks for. Raises `Malformed`."""
+    if not _MILLISECONDS(given) or int(given) > most:
+        detail = f"Penstock-Timeout is a whole number of milliseconds from 1 to {most}."
+        raise Malformed("invalid_header", detail)
+    return int(given)
 
 
 def _match(given: bytes) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 import httptools
 
-from penstock.api.exchange import Exchange, Wire, lines, scope_of
+from penstock.api.exchange import Exchange, Wire, scope_of
 from penstock.api.framing import (
     FRAMING_PER_BYTE,
     MOST_FRAMING_BYTES,
@@ -18,6 +18,7 @@ from penstock.api.framing import (
     path_of,
     unknown_method,
 )
+from penstock.api.head import lines
 from penstock.api.response import Header
 from penstock.errors import MethodNotAllowed, PenstockError, Refused
 

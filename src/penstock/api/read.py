@@ -78,7 +78,7 @@ async def outcome(services: Services, request: Request) -> Response:
     text = segment(request.arguments[0], "invalid_receipt")
     receipt = services.receipts.read(text, request.principal.tenant)
     await services.access.allow_receipt(request.principal, receipt)
-    settled = await services.query.outcome(receipt)
+    settled = await services.query.outcome(receipt, request.deadline)
     return Response(200, (JSON, REVALIDATE), encode(_status(receipt, settled)))
 
 
@@ -87,6 +87,7 @@ def presented(services: Services, request: Request) -> list[Receipt]:
     given = request.headers.get(b"penstock-receipt")
     if given is None:
         return []
+    request.waits = True
     read, tenant = services.receipts.read, request.principal.tenant
     return [read(one.decode("latin-1"), tenant) for one in given.split(b",")]
 

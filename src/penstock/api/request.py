@@ -10,6 +10,7 @@ from penstock.access import Meter, Principal
 from penstock.api.asgi import Receive
 from penstock.api.deadline import Deadlines
 from penstock.api.headers import HeaderMap
+from penstock.api.holding import Holding
 from penstock.config import Configuration
 from penstock.errors import DeadlineExceeded, Malformed, Refused, Unavailable
 from penstock.ports.clock import Clock
@@ -42,6 +43,10 @@ class Request:
         query: the query parameters, each known to the route and given once.
         receive: ASGI's.
         deadline: monotonic seconds by which it is to be answered.
+        deadline_s: how long that takes, counted from when all of it has arrived.
+        held: bytes of its body that were taken beyond what it declared.
+        waited_s: how long ago all of it had arrived, when it began.
+        waits: whether it waits for others, by its own wish.
         guard: the net under it; see `deadline`.
         subject: what it is about, for the audit log, where the path does not say it.
         body_pending: whether a body may still be on its way.
@@ -51,8 +56,11 @@ class Request:
         "arguments",
         "body_pending",
         "deadline",
+        "deadline_s",
         "guard",
         "headers",
+        "held",
+        "holding",
         "meter",
         "method",
         "principal",
@@ -61,6 +69,8 @@ class Request:
         "request_id",
         "subject",
         "timing",
+        "waited_s",
+        "waits",
     )
 
     def __init__(
@@ -71,12 +81,18 @@ class Request:
         receive: Receive,
         timing: Timing,
         deadlines: Deadlines,
+        holding: Holding,
     ) -> None:
         self.method = method
         self.headers = headers
         self.request_id = request_id
         self.receive = receive
         self.timing = timing
+        self.holding = holding
+        self.held = 0
+        self.waits = False
+        self.waited_s = 0.0
+        self.deadline_s = timing.deadline_s
         self.deadline = timing.clock.monotonic() + timing.deadline_s
         self.guard = deadlines.guard(self.deadline + _NET_S, DeadlineExceeded)
         self.body_pending = b"content-length" in headers or b"transfer-encoding" in headers
@@ -96,6 +112,23 @@ class Request:
         """The record id in the path. Raises `Malformed` (`invalid_id`)."""
         return check_record_id(segment(self.arguments[1], "invalid_id"))
 
+    def after(self, waited_s: float) -> None:
+        """All of it had arrived so long before it began: its time has been running since."""
+        self.waited_s = waited_s
+        self.deadline -= waited_s
+        self.guard.expires_at -= waited_s
+
+    def give(self, seconds: float) -> None:
+        """Let it be answered within so many seconds, counted as before."""
+        self.deadline += seconds - self.deadline_s
+        self.deadline_s = seconds
+        self.guard.expires_at = self.deadline + _NET_S
+
+    def hold(self, size: int) -> None:
+        """More of its body is in hand than was declared. Raises `Unavailable` (`overloaded`)."""
+        self.holding.take(size)
+        self.held += size
+
     def await_body(self, patience_s: float) -> None:
         """From now on it is the client that is waited for."""
         self.guard.expires_at = self.timing.clock.monotonic() + patience_s
@@ -103,7 +136,7 @@ class Request:
 
     def begin(self) -> None:
         """The body is there: from now on it is us who are waited for."""
-        self.deadline = self.timing.clock.monotonic() + self.timing.deadline_s
+        self.deadline = self.timing.clock.monotonic() + self.deadline_s - self.waited_s
         self.guard.expires_at = self.deadline + _NET_S
         self.guard.late = DeadlineExceeded
 

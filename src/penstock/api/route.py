@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple
 
+from penstock.api.admission import Budget
 from penstock.api.request import Request
 from penstock.api.response import Answer
 from penstock.api.services import Services
@@ -60,6 +61,13 @@ class Reply(NamedTuple):
     headers: tuple[str, ...] = ()
 
 
+_BUDGETS: Final = {
+    Verb.READ: Budget.READ,
+    Verb.WRITE: Budget.WRITE,
+    Verb.ADMIN: Budget.QUERY,
+}
+
+
 @dataclass(frozen=True)
 class Route:
     """A method at an address.
@@ -74,6 +82,8 @@ class Route:
         verb: what it does to its collection; see `records.scope`.
         public: needs no key.
         streams: is not under the deadline; see `response.Streamed`.
+        patient: may be given more time than is usual.
+        counts_as: what it counts for; None for what follows from the rest.
     """
 
     method: str
@@ -90,11 +100,22 @@ class Route:
     verb: Verb = Verb.READ
     public: bool = False
     streams: bool = False
+    patient: bool = False
+    counts_as: Budget | None = None
 
     @property
     def places(self) -> tuple[str, ...]:
         """The names of the variable segments."""
         return tuple(_VARIABLE(self.pattern))
+
+    @cached_property
+    def budget(self) -> Budget:
+        """What it counts for."""
+        if self.counts_as is not None:
+            return self.counts_as
+        if self.streams:
+            return Budget.STREAM
+        return _BUDGETS[self.verb]
 
     @cached_property
     def query(self) -> frozenset[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from penstock.api import collection, pages, read
+from penstock.api.admission import Budget
 from penstock.api.audit import audited
 from penstock.api.messages import CollectionList, CollectionView, Health, ReceiptStatus
 from penstock.api.route import JSON_TYPES, Body, Reply, Route
@@ -90,6 +91,7 @@ ROUTES: Final = (
         summary="Is the process alive?",
         replies=(_HEALTHY,),
         public=True,
+        counts_as=Budget.HEALTH,
     ),
     Route(
         "GET",
@@ -100,6 +102,7 @@ ROUTES: Final = (
         summary="Is it ready for requests?",
         replies=(_HEALTHY, Reply(503, "No; `reason` says why.", Health)),
         public=True,
+        counts_as=Budget.HEALTH,
     ),
     Route(
         "GET",

@@ -6,6 +6,7 @@ from typing import Final
 
 from penstock.api import bulk, read, search, write
 from penstock.api import parameters as p
+from penstock.api.admission import Budget
 from penstock.api.messages import (
     Applied,
     BulkDone,
@@ -178,6 +179,8 @@ RECORD_ROUTES: Final = (
         ),
         replies=(_PAGE,),
         problems=("invalid_filter", *_SEARCHING),
+        patient=True,
+        counts_as=Budget.QUERY,
     ),
     Route(
         "POST",
@@ -195,6 +198,8 @@ RECORD_ROUTES: Final = (
         ),
         replies=(_PAGE,),
         problems=("invalid_filter", "invalid_parameter", *_SEARCHING),
+        patient=True,
+        counts_as=Budget.QUERY,
     ),
     Route(
         "POST",
@@ -212,6 +217,8 @@ RECORD_ROUTES: Final = (
         ),
         replies=(Reply(200, "The groups.", GroupList),),
         problems=("invalid_filter", "index_required", *_FRESHNESS),
+        patient=True,
+        counts_as=Budget.QUERY,
     ),
     Route(
         "GET",
@@ -232,6 +239,7 @@ RECORD_ROUTES: Final = (
             ),
         ),
         problems=("invalid_filter", "invalid_id", *_FRESHNESS),
+        patient=True,
         streams=True,
     ),
     Route(
@@ -245,6 +253,7 @@ RECORD_ROUTES: Final = (
         body=Body(JSON_TYPES, GetRecords, "The ids.", {"ids": ["a", "b"]}),
         replies=(Reply(200, "Those found, in the order asked for.", GotRecords),),
         problems=("invalid_id", "answer_too_large", *_FRESHNESS),
+        counts_as=Budget.QUERY,
     ),
     Route(
         "POST",

@@ -25,6 +25,7 @@ from penstock.api.request import Request, invalid_parameter, page_size
 from penstock.api.response import JSON, NDJSON, Response, Streamed
 from penstock.api.route import JSON_TYPES
 from penstock.api.services import Services
+from penstock.api.turns import Turns
 from penstock.api.wanted import aggregation, group_views
 from penstock.errors import Malformed, PenstockError
 from penstock.query import Projection, Search
@@ -121,12 +122,12 @@ async def export(services: Services, request: Request) -> Streamed:
     parts = services.query.export(
         target, filter_, projection, after, services.configuration.idle_ms / 1000
     )
-    lines = _lines(parts, request.request_id)
+    lines = _lines(parts, services.turns, request.request_id)
     return Streamed(200, (NDJSON,), await anext(lines), lines)
 
 
 async def _lines(
-    parts: AsyncGenerator[list[bytes], None], request_id: str
+    parts: AsyncGenerator[list[bytes], None], turns: Turns, request_id: str
 ) -> AsyncGenerator[bytes, None]:
     """The records, and the last line. Raises only before the first record."""
     count = 0
@@ -134,6 +135,7 @@ async def _lines(
         async with aclosing(parts):
             async for records in parts:
                 count += len(records)
+                await turns.mine()
                 yield b"".join([one + b"\n" for one in records])
     except PenstockError as error:
         if not count:

@@ -15,7 +15,7 @@ import uvicorn
 from penstock.api.acceptor import Acceptor, most_connections
 from penstock.api.app import Application
 from penstock.api.connection import Connection
-from penstock.api.exchange import closing, lines
+from penstock.api.head import closing, lines
 from penstock.api.tls import Certificate
 from penstock.config import Configuration
 from penstock.errors import ConfigurationError, Unavailable

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from penstock.access import Access, KeyKeeping, Limits
 from penstock.api.response import Response
+from penstock.api.turns import Turns
 from penstock.apply import Quarantine
 from penstock.config import Configuration
 from penstock.ingest import Ingest
@@ -36,11 +37,13 @@ class Services(Below):
     """These parts, and the answers that never change.
 
     Attributes:
+        turns: for what takes the event loop for milliseconds at a time.
         openapi, guide: what `/openapi.json` and `/docs` answer.
     """
 
     clock: Clock
     configuration: Configuration
     ready: Ready
+    turns: Turns
     openapi: Response
     guide: Response

@@ -75,6 +75,7 @@ async def _write(
     request.guard.late = OutcomeUnknown
     accepted = await services.ingest.write(target, write, request.deadline)
     if wait_s is not None:
+        request.waits = True
         settled = await _settled(services, request, accepted, wait_s)
         if settled is not None:
             return _settled_answer(request, target, kind, accepted, settled)

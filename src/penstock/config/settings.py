@@ -162,6 +162,10 @@ class Configuration(BaseSettings):
     deadline_ms: Milliseconds = Field(
         500, description="Time within which a read or write is answered, or refused."
     )
+    max_deadline_ms: Milliseconds = Field(
+        10_000,
+        description="Most that `Penstock-Timeout` may ask for, for lists, aggregates and exports.",
+    )
     drain_ms: Milliseconds = Field(
         10_000, description="Time that requests under way are given at a stop."
     )
@@ -169,6 +173,11 @@ class Configuration(BaseSettings):
         10_000, description="Longest silence of a client in the midst of a request or a stream."
     )
 
+    ingest_bytes: Bytes = Field(
+        64 * MIB,
+        description="Bytes of bodies in hand, of all requests together: above it, bulks are read "
+        "no further for the moment, and other bodies are refused (`overloaded`).",
+    )
     max_body_bytes: Bytes = Field(MIB, description="Largest body, after decompression.")
     max_bulk_bytes: Bytes = Field(256 * MIB, description="Largest bulk body, after decompression.")
     max_line_bytes: Bytes = Field(MIB, description="Longest line of a bulk.")

@@ -9,9 +9,9 @@ from typing import Final
 
 from penstock.errors import Unavailable
 from penstock.ports.clock import Clock
-from penstock.ports.log import Log
+from penstock.ports.log import Bounds, Log
 from penstock.ports.store import Store
-from penstock.records.position import Position, position, reaches
+from penstock.records.position import Partition, Position, Reach, parse, position, reaches
 
 _EVERY_S: Final = 0.05
 
@@ -33,10 +33,12 @@ class Backlog:
         self._refusal: str | None = None
 
     async def start(self) -> None:
-        """Begin to watch; what an earlier process left behind counts from now."""
+        """Begin to watch; what an earlier process left behind is as old as the log says."""
+        applied = await self._applied()
+        left: list[tuple[float, Position]] = []
         for partition, bounds in (await self._log.bounds()).items():
-            if bounds.end > bounds.start:
-                self.appended(position(partition.generation, partition.number, bounds.end - 1))
+            left += await self._left_behind(partition, bounds, applied)
+        self._waiting.extend(sorted(left))
         self._task = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
@@ -76,6 +78,31 @@ class Backlog:
             self.admit()
             await asyncio.sleep(_EVERY_S)
 
+    async def _left_behind(
+        self, partition: Partition, bounds: Bounds, applied: Reach
+    ) -> list[tuple[float, Position]]:
+        """Some of the entries of a partition that are not applied, and when they were written."""
+        generation, number = partition
+        last = bounds.end - 1
+        if last < bounds.start or reaches(applied, position(generation, number, last)):
+            return []
+        known = applied.get(partition)
+        first = bounds.start if known is None else max(bounds.start, parse(known).offset + 1)
+        left: list[tuple[float, Position]] = []
+        for offset in sorted({first, (first + last) // 2, last}):
+            where = position(generation, number, offset)
+            try:
+                entry = await self._log.entry(where)
+            except Unavailable:
+                entry = None
+            # One that cannot be looked at counts from now.
+            age_s = max(self._clock.now() - entry.time, 0) / 1000 if entry is not None else 0.0
+            left.append((self._clock.monotonic() - age_s, where))
+        return left
+
+    async def _applied(self) -> Reach:
+        return {part: one.position for part, one in (await self._store.applied()).items()}
+
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_EVERY_S)
@@ -85,5 +112,5 @@ class Backlog:
                     await self._drop_applied()
 
     async def _drop_applied(self) -> None:
-        applied = {part: one.position for part, one in (await self._store.applied()).items()}
+        applied = await self._applied()
         self._waiting = deque(noted for noted in self._waiting if not reaches(applied, noted[1]))

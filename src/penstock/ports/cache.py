@@ -68,22 +68,23 @@ class Cache(Protocol):
       slow reader never hides a newer write.
     - `refresh` touches only keys that are present, as placeholder or value.
     - A value is not served after its `ttl_ms`.
-    - No method raises for want of a server and none takes longer than the adapter's timeout:
-      `get` then returns misses, `present` nothing, `claim` and `add` None, the others do nothing.
+    - No method raises for want of a server and none takes longer than the adapter's timeout, nor
+      than its `time_s`, where it is given one: `get` then returns misses, `present` nothing,
+      `claim` and `add` None, the others do nothing.
     """
 
-    async def get(self, keys: Sequence[Key]) -> list[Cached | None]:
+    async def get(self, keys: Sequence[Key], time_s: float | None = None) -> list[Cached | None]:
         """One answer per key; None for a miss or a placeholder."""
         ...
 
-    async def reserve(self, keys: Sequence[Key], token: str) -> None:
+    async def reserve(self, keys: Sequence[Key], token: str, time_s: float | None = None) -> None:
         """Leave a short-lived placeholder with this token where there is neither one nor a value.
 
         To be called before the store is read.
         """
         ...
 
-    async def fill(self, values: Sequence[Cached], token: str) -> None:
+    async def fill(self, values: Sequence[Cached], token: str, time_s: float | None = None) -> None:
         """Write what the store was just found to hold."""
         ...
 

@@ -25,8 +25,11 @@ class Catalog(Protocol):
         """
         ...
 
-    async def get(self, tenant: str, name: str) -> Collection | None:
-        """The collection; None where there is none, or only dropped ones."""
+    async def get(self, tenant: str, name: str, time_s: float | None = None) -> Collection | None:
+        """The collection; None where there is none, or only dropped ones.
+
+        Raises `DeadlineExceeded` after `time_s` seconds; None leaves it to the adapter's own limit.
+        """
         ...
 
     async def list(self, tenant: str) -> Sequence[Collection]:

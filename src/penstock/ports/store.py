@@ -48,13 +48,19 @@ class Store(Protocol):
     - Tombstones and expired records are states like others: hiding them is the reader's part,
       except in `scan` and what counts, which leave them out.
 
+    - A read takes no longer than its `time_s`: it is given up then, on the server too, and raises
+      `DeadlineExceeded`; one that has no time left asks nothing. None leaves it to the adapter's
+      own limit.
+
     Every method raises `Unavailable` (`store_unavailable`) where the store cannot do it for the
     moment; repeating it is then safe.
     """
 
-    async def applied(self) -> Mapping[Partition, Applied]: ...
+    async def applied(self, time_s: float | None = None) -> Mapping[Partition, Applied]: ...
 
-    async def get(self, collection_id: str, record_ids: Sequence[str]) -> dict[str, State]:
+    async def get(
+        self, collection_id: str, record_ids: Sequence[str], time_s: float | None = None
+    ) -> dict[str, State]:
         """The states of those that have one, tombstones included, with data, without marks."""
         ...
 
@@ -70,7 +76,7 @@ class Store(Protocol):
             now: ms since 1970; hides what has expired by then.
             time_s: seconds after which it is given up.
 
-        Raises `DeadlineExceeded` besides, and where an index is not there, `Unavailable`.
+        Raises `Unavailable` where an index is not there.
         """
         ...
 
@@ -89,7 +95,7 @@ class Store(Protocol):
         """
         ...
 
-    async def estimate(self, collection_id: str) -> int:
+    async def estimate(self, collection_id: str, time_s: float | None = None) -> int:
         """About how many records there are, tombstones among them; costs no more with more."""
         ...
 
@@ -114,7 +120,9 @@ class Store(Protocol):
         """
         ...
 
-    async def indexes(self, collection_id: str) -> Mapping[str, IndexState]:
+    async def indexes(
+        self, collection_id: str, time_s: float | None = None
+    ) -> Mapping[str, IndexState]:
         """The indexes that there are, or are being made, by name."""
         ...
 
@@ -130,16 +138,23 @@ class Store(Protocol):
         """Remove an index, or the note that it does not fit."""
         ...
 
-    async def outcome(self, position: Position) -> Outcome | None:
+    async def outcome(self, position: Position, time_s: float | None = None) -> Outcome | None:
         """The outcome kept for a position: None for `applied`, for not yet, for no longer kept."""
         ...
 
-    async def mark(self, collection_id: str, record_id: str, operation_id: str) -> Mark | None:
+    async def mark(
+        self, collection_id: str, record_id: str, operation_id: str, time_s: float | None = None
+    ) -> Mark | None:
         """What is remembered of an operation on a record, spilled ones included."""
         ...
 
     async def letters(
-        self, collection_id: str | None, record_id: str | None, after: Position | None, limit: int
+        self,
+        collection_id: str | None,
+        record_id: str | None,
+        after: Position | None,
+        limit: int,
+        time_s: float | None = None,
     ) -> list[Letter]:
         """Dead letters by position, at most `limit`.
 
@@ -148,6 +163,7 @@ class Store(Protocol):
             record_id: of this record of it alone; None for all.
             after: only positions above this one.
             limit: at most so many.
+            time_s: see the class.
         """
         ...
 

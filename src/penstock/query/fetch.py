@@ -99,10 +99,10 @@ class Fetch:
         ask = Ask(Key(target.tenant, target.collection.id, record_id), target.rules.cache_ms)
         if not receipts:
             source = self._from_store if fresh else self._through_cache
-            return await source.get(ask)
+            return await source.get(ask, deadline)
         wanted = wanted_by_record(receipts, target.collection.id, record_id)
         if not fresh:
-            value = await self._through_cache.get(ask)
+            value = await self._through_cache.get(ask, deadline)
             if fence_reaches(value.fence, wanted):
                 return value
         return await self._reached(ask, wanted, deadline)
@@ -122,8 +122,8 @@ class Fetch:
         read is in it.
         """
         while True:
-            reach = await self._freshness.reach()
-            value = await self._from_store.get(ask)
+            reach = await self._freshness.reach(deadline)
+            value = await self._from_store.get(ask, deadline)
             if fence_reaches(value.fence, wanted):
                 return value
             if all_reached(reach, wanted):
@@ -132,10 +132,12 @@ class Fetch:
             if not await self._freshness.wait(wanted, deadline):
                 raise Unavailable("not_applied_yet", retry_after=1)
 
-    async def _load_cached(self, asks: Sequence[Ask]) -> Mapping[Ask, Cached]:
+    async def _load_cached(self, asks: Sequence[Ask], deadline: float) -> Mapping[Ask, Cached]:
         values: dict[Ask, Cached] = {}
         missing: list[Ask] = []
-        for ask, value in zip(asks, await self._cache.get([ask.key for ask in asks]), strict=True):
+        left = deadline - self._clock.monotonic()
+        found = await self._cache.get([ask.key for ask in asks], left)
+        for ask, value in zip(asks, found, strict=True):
             # A client library that mixes up replies must not leak another record.
             if value is not None and value.key == ask.key:
                 values[ask] = value
@@ -143,20 +145,24 @@ class Fetch:
                 missing.append(ask)
         if missing:
             token = f"{self._entropy.bits(_TOKEN_BITS):x}"
-            await self._cache.reserve([ask.key for ask in missing], token)
-            stored = await self._load_stored(missing)
-            await self._cache.fill(list(stored.values()), token)
+            left = deadline - self._clock.monotonic()
+            await self._cache.reserve([ask.key for ask in missing], token, left)
+            stored = await self._load_stored(missing, deadline)
+            left = deadline - self._clock.monotonic()
+            await self._cache.fill(list(stored.values()), token, left)
             values.update(stored)
         return values
 
-    async def _load_stored(self, asks: Sequence[Ask]) -> dict[Ask, Cached]:
+    async def _load_stored(self, asks: Sequence[Ask], deadline: float) -> dict[Ask, Cached]:
         now = self._clock.now()
         by_collection: dict[str, list[Ask]] = {}
         for ask in asks:
             by_collection.setdefault(ask.key.collection_id, []).append(ask)
         values: dict[Ask, Cached] = {}
         for collection_id, group in by_collection.items():
-            states = await self._store.get(collection_id, [ask.key.record_id for ask in group])
+            ids = [ask.key.record_id for ask in group]
+            left = deadline - self._clock.monotonic()
+            states = await self._store.get(collection_id, ids, left)
             for ask in group:
                 state = states.get(ask.key.record_id)
                 values[ask] = Cached.of(ask.key, state, now, ask.ttl_ms)

@@ -50,9 +50,12 @@ class Figures:
         Raises `Invalid` (`index_required`), `Unavailable` (`deadline_exceeded`).
         """
         if filter_ is None and not exact:
-            return Count(await self._store.estimate(target.collection.id), "estimated")
+            left = deadline - self._clock.monotonic()
+            return Count(await self._store.estimate(target.collection.id, left), "estimated")
         most = _ALL if exact else _COUNTED
-        async with self._guard.planned(target, filter_, (), allow_scan=allow_scan) as plan:
+        async with self._guard.planned(
+            target, filter_, (), deadline, allow_scan=allow_scan
+        ) as plan:
             time_s = deadline - self._clock.monotonic()
             value = await self._store.count(
                 target.collection.id, _scans(plan), filter_, most, self._clock.now(), time_s
@@ -70,7 +73,7 @@ class Figures:
     ) -> Sequence[Group]:
         """The groups. Raises as `count` does."""
         async with self._guard.planned(
-            target, filter_, (), allow_scan=allow_scan, reads_all=True
+            target, filter_, (), deadline, allow_scan=allow_scan, reads_all=True
         ) as plan:
             time_s = deadline - self._clock.monotonic()
             groups = await self._store.aggregate(

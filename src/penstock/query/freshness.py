@@ -72,13 +72,17 @@ class Freshness:
         self._waiters: dict[asyncio.Future[None], Wanted] = {}
         self._task: asyncio.Task[None] | None = None
 
-    async def reach(self) -> Reach:
-        """How far the store reflects the log now. Raises `Unavailable`."""
-        return _positions(await self._store.applied())
+    async def reach(self, deadline: float | None = None) -> Reach:
+        """How far the store reflects the log now.
+
+        Raises `Unavailable`, and `DeadlineExceeded` after the deadline (monotonic seconds).
+        """
+        left = None if deadline is None else deadline - self._clock.monotonic()
+        return _positions(await self._store.applied(left))
 
     async def reached(self, wanted: Wanted, deadline: float) -> bool:
         """Whether `wanted` is applied, now or by the deadline (monotonic seconds)."""
-        return all_reached(await self.reach(), wanted) or await self.wait(wanted, deadline)
+        return all_reached(await self.reach(deadline), wanted) or await self.wait(wanted, deadline)
 
     async def wait(self, wanted: Wanted, deadline: float) -> bool:
         """Wait until `wanted` is applied; False where the deadline (monotonic s) comes first."""

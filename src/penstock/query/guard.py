@@ -62,6 +62,7 @@ class Guard:
         target: Target,
         filter_: Filter | None,
         sort: Sort,
+        deadline: float,
         *,
         allow_scan: bool,
         reads_all: bool = False,
@@ -72,6 +73,7 @@ class Guard:
             target: the collection.
             filter_: None for all records.
             sort: empty for whatever order costs least.
+            deadline: monotonic seconds.
             allow_scan: whether a scan of a large collection is accepted.
             reads_all: whether everything that is found is read, not only a page of it.
 
@@ -79,7 +81,7 @@ class Guard:
         where the tenant scans enough already.
         """
         began = self._clock.monotonic()
-        known = await self._look(target)
+        known = await self._look(target, deadline)
         made = plan(filter_, sort, known.ready)
         is_bounded = made.is_served and not (reads_all and filter_ is None)
         is_scan = not is_bounded and known.records > self._limits.scan_records
@@ -109,7 +111,7 @@ class Guard:
                     ms=round(1000 * taken),
                 )
 
-    async def _look(self, target: Target) -> _Known:
+    async def _look(self, target: Target, deadline: float) -> _Known:
         collection = target.collection
         known = self._known.get(collection.id)
         now = self._clock.monotonic()
@@ -117,13 +119,14 @@ class Guard:
             return known
         ready: list[Index] = []
         if target.rules.indexes:
-            states = await self._store.indexes(collection.id)
+            states = await self._store.indexes(collection.id, deadline - now)
             ready = [
                 one
                 for one in target.rules.indexes
                 if one.name in states and states[one.name].is_ready
             ]
-        records = await self._store.estimate(collection.id)
+        left = deadline - self._clock.monotonic()
+        records = await self._store.estimate(collection.id, left)
         fresh = _Known(collection.revision, ready, records, now + _KNOWN_S)
         self._known[collection.id] = fresh
         return fresh

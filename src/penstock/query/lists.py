@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from penstock.errors import DeadlineExceeded
 from penstock.ports.clock import Clock
 from penstock.query.page import Page, Pages, Search
 from penstock.records.collection import Target
@@ -57,8 +58,14 @@ class Lists:
             asking = asyncio.create_task(self._ask(target, search, receipts, deadline))
             self._asked[key] = asking
             asking.add_done_callback(lambda done: self._keep(key, done))
-        # Whoever gives up leaves it to the others.
-        return await asyncio.shield(asking)
+        try:
+            # Whoever gives up leaves it to the others.
+            return await asyncio.shield(asking)
+        except DeadlineExceeded:
+            # Who asked first may have been in more of a hurry.
+            if self._clock.monotonic() >= deadline:
+                raise
+        return await self._ask(target, search, receipts, deadline)
 
     async def _ask(
         self, target: Target, search: Search, receipts: Sequence[Receipt], deadline: float

@@ -97,7 +97,7 @@ class Pages:
         """
         await self.reach(target, receipts, deadline)
         async with self._guard.planned(
-            target, search.filter, search.sort, allow_scan=search.allow_scan
+            target, search.filter, search.sort, deadline, allow_scan=search.allow_scan
         ) as plan:
             query = plan.digest(search.filter, search.sort)
             cursor = self._cursor(target, query, search.token)
@@ -117,7 +117,7 @@ class Pages:
         wanted = wanted_by_list(receipts)
         if wanted and not await self._freshness.reached(wanted, deadline):
             raise Unavailable("not_applied_yet", retry_after=1)
-        await self._check_none_parked(target, wanted)
+        await self._check_none_parked(target, wanted, deadline)
 
     def _page(
         self,
@@ -142,14 +142,16 @@ class Pages:
         before = self._token(target, query, found[0], backward=True) if has_previous else None
         return Page(records, following, before)
 
-    async def _check_none_parked(self, target: Target, wanted: Wanted) -> None:
+    async def _check_none_parked(self, target: Target, wanted: Wanted, deadline: float) -> None:
         """Raise `Conflict` (`quarantined`) where a page could not reflect a receipt."""
         collection_id = target.collection.id
         # The first of all is that of an earlier generation, where there is one.
         starts = {Position(position[:_PARTITION_DIGITS]) for position in wanted}
         for start in (None, *starts) if wanted else ():
-            for letter in await self._store.letters(collection_id, None, start, 1):
-                states = await self._store.get(collection_id, [letter.record_id])
+            left = deadline - self._clock.monotonic()
+            for letter in await self._store.letters(collection_id, None, start, 1, left):
+                left = deadline - self._clock.monotonic()
+                states = await self._store.get(collection_id, [letter.record_id], left)
                 state = states.get(letter.record_id)
                 check_not_parked(None if state is None else state.parked, wanted)
 

@@ -79,6 +79,7 @@ def serve(configuration: Configuration, announce: Announce, *, worker: bool = Tr
     Raises `ConfigurationError` where the configuration cannot work.
     """
     configure(configuration.log_level)
+    _check_budgets(configuration)
     if not worker:
         _check_shared(configuration)
     # The API and the worker are two threads: one that comes back from SQLite must not wait the
@@ -168,6 +169,20 @@ def _check_shared(configuration: Configuration) -> None:
         raise ConfigurationError(
             "A process for the API or a worker alone shares its engines with others: set "
             "PENSTOCK_LOG_URL and PENSTOCK_STORE_URL, or run all in one by `penstock serve`."
+        )
+
+
+def _check_budgets(configuration: Configuration) -> None:
+    """Raise where what is acknowledged could be lost, or what is allowed could never be taken."""
+    if configuration.backlog_ms > configuration.log_retention_ms:
+        raise ConfigurationError(
+            "Writes would be acknowledged for longer than the log keeps what is not applied: "
+            "PENSTOCK_BACKLOG_MS is at most PENSTOCK_LOG_RETENTION_MS."
+        )
+    if configuration.ingest_bytes < configuration.max_body_bytes:
+        raise ConfigurationError(
+            "The largest body would never fit: "
+            "PENSTOCK_INGEST_BYTES is at least PENSTOCK_MAX_BODY_BYTES."
         )
 
 

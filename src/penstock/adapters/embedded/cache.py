@@ -62,7 +62,11 @@ class MemoryCache:
         self._note_bytes = 0
         self._counts: OrderedDict[str, _Count] = OrderedDict()
 
-    async def get(self, keys: Sequence[Key]) -> list[Cached | None]:
+    async def get(
+        self,
+        keys: Sequence[Key],
+        time_s: float | None = None,  # noqa: ARG002  # memory does not keep one waiting
+    ) -> list[Cached | None]:
         now = self._clock.now()
         held = self._held
         found: list[Cached | None] = []
@@ -76,7 +80,12 @@ class MemoryCache:
                     found.append(one.value)
         return found
 
-    async def reserve(self, keys: Sequence[Key], token: str) -> None:
+    async def reserve(
+        self,
+        keys: Sequence[Key],
+        token: str,
+        time_s: float | None = None,  # noqa: ARG002  # as above
+    ) -> None:
         now = self._clock.now()
         with self._lock:
             for key in keys:
@@ -84,7 +93,12 @@ class MemoryCache:
                 if one is None or one.until <= now:
                     self._hold(key, _Held(None, token, now + _PLACEHOLDER_MS))
 
-    async def fill(self, values: Sequence[Cached], token: str) -> None:
+    async def fill(
+        self,
+        values: Sequence[Cached],
+        token: str,
+        time_s: float | None = None,  # noqa: ARG002  # as above
+    ) -> None:
         now = self._clock.now()
         with self._lock:
             for value in values:

@@ -10,7 +10,13 @@ from typing import Any, Final
 
 import msgspec
 
-from penstock.adapters.embedded.database import connect, query, store_errors, transaction
+from penstock.adapters.embedded.database import (
+    check_time,
+    connect,
+    query,
+    store_errors,
+    transaction,
+)
 from penstock.ports.entropy import Entropy
 from penstock.records.collection import Collection, Settings
 
@@ -85,7 +91,8 @@ class EmbeddedCatalog:
             self._keep(changed)
             return changed
 
-    async def get(self, tenant: str, name: str) -> Collection | None:
+    async def get(self, tenant: str, name: str, time_s: float | None = None) -> Collection | None:
+        check_time(time_s)
         return self._by_name.get((tenant, name))
 
     async def list(self, tenant: str) -> Sequence[Collection]:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import apsw
 
-from penstock.errors import ConfigurationError, Unavailable
+from penstock.errors import ConfigurationError, DeadlineExceeded, Unavailable
 
 _BUSY_MS: Final = 2_000
 _PAGE_BYTES: Final = 8_192
@@ -116,6 +116,15 @@ def store_errors() -> Iterator[None]:
         yield
     except _FOR_THE_MOMENT as error:
         raise Unavailable("store_unavailable", retry_after=1, internal=str(error)) from error
+
+
+def check_time(time_s: float | None) -> None:
+    """Raise `DeadlineExceeded` where no time is left.
+
+    For what reads so little that it is done on the spot: nothing could come between.
+    """
+    if time_s is not None and time_s <= 0:
+        raise DeadlineExceeded
 
 
 def placeholders(rows: int, columns: int) -> str:

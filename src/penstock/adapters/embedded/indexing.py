@@ -14,7 +14,7 @@ from typing import Final
 import apsw
 
 from penstock.adapters.embedded import states
-from penstock.adapters.embedded.database import Readers, query, store_errors
+from penstock.adapters.embedded.database import Readers, check_time, query, store_errors
 from penstock.adapters.embedded.filters import ATOM, each_element, expression, json_path
 from penstock.adapters.embedded.scans import ELEMENT, elements_of, index_name
 from penstock.records.field import Field
@@ -37,7 +37,10 @@ class Indexing:
         self._readers = readers
         self._writing = writing
 
-    async def indexes(self, collection_id: str) -> Mapping[str, IndexState]:
+    async def indexes(
+        self, collection_id: str, time_s: float | None = None
+    ) -> Mapping[str, IndexState]:
+        check_time(time_s)
         table = states.table_of(collection_id)
         # Names stand for themselves: GLOB's own characters are in none.
         patterns = (f"{table}_i*", f"{elements_of(table)}_i*")

@@ -76,7 +76,7 @@ class Search:
 
         return await self._within(collection_id, time_s, work, hops=True) or 0
 
-    async def estimate(self, collection_id: str) -> int:
+    async def estimate(self, collection_id: str, time_s: float | None = None) -> int:
         def work(table: str) -> int:
             # Both in one query would be a scan; each alone is the end of the tree.
             sql = (
@@ -85,7 +85,7 @@ class Search:
             )
             return int(self._query(sql, ())[0][0])
 
-        return await self._within(collection_id, None, work, hops=False) or 0
+        return await self._within(collection_id, time_s, work, hops=False) or 0
 
     async def aggregate(
         self,

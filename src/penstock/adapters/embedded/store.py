@@ -21,6 +21,7 @@ import msgspec
 from penstock.adapters.embedded import indexing, letters, states
 from penstock.adapters.embedded.database import (
     Readers,
+    check_time,
     checkpoint,
     connect,
     query,
@@ -85,14 +86,18 @@ class EmbeddedStore:
         indexes = Indexing(self._readers, self._writing)
         self.indexes, self.build, self.unbuild = indexes.indexes, indexes.build, indexes.unbuild
 
-    async def applied(self) -> Mapping[Partition, Applied]:
+    async def applied(self, time_s: float | None = None) -> Mapping[Partition, Applied]:
+        check_time(time_s)
         with store_errors():
             rows = query(
                 self._readers.connection, "SELECT position, log, operation_id, time FROM applied"
             )
         return {partition_of(row[0]): Applied(*row) for row in rows}
 
-    async def get(self, collection_id: str, record_ids: Sequence[str]) -> dict[str, State]:
+    async def get(
+        self, collection_id: str, record_ids: Sequence[str], time_s: float | None = None
+    ) -> dict[str, State]:
+        check_time(time_s)
         table = states.table_of(collection_id)
         with store_errors():
             if not self._has(table):
@@ -100,7 +105,8 @@ class EmbeddedStore:
             rows = states.read(self._readers.connection, table, record_ids, marks=False, data=True)
         return {row.id: states.state_of(row, data=True) for row in rows}
 
-    async def outcome(self, position: Position) -> Outcome | None:
+    async def outcome(self, position: Position, time_s: float | None = None) -> Outcome | None:
+        check_time(time_s)
         with store_errors():
             rows = query(
                 self._readers.connection,
@@ -109,7 +115,10 @@ class EmbeddedStore:
             )
         return _decode_outcome(rows[0][0]) if rows else None
 
-    async def mark(self, collection_id: str, record_id: str, operation_id: str) -> Mark | None:
+    async def mark(
+        self, collection_id: str, record_id: str, operation_id: str, time_s: float | None = None
+    ) -> Mark | None:
+        check_time(time_s)
         table = states.table_of(collection_id)
         with store_errors():
             if not self._has(table):
@@ -124,8 +133,14 @@ class EmbeddedStore:
             return _spilled(connection, collection_id, asked).get(asked[0])
 
     async def letters(
-        self, collection_id: str | None, record_id: str | None, after: Position | None, limit: int
+        self,
+        collection_id: str | None,
+        record_id: str | None,
+        after: Position | None,
+        limit: int,
+        time_s: float | None = None,
     ) -> list[Letter]:
+        check_time(time_s)
         with store_errors():
             return letters.read(self._readers.connection, collection_id, record_id, after, limit)
 

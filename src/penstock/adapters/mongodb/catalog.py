@@ -22,6 +22,7 @@ from penstock.adapters.mongodb.connection import (
     Document,
     connect,
     database_of,
+    limited,
     settled,
     store_errors,
 )
@@ -58,6 +59,7 @@ class MongoCatalog:
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._client = connect(url, timeout_s)
+        self._timeout_s = timeout_s
         documents = database_of(self._client, database)
         self._collections = documents["collections"]
         self._revisions = documents["revisions"]
@@ -80,8 +82,8 @@ class MongoCatalog:
                 if changed is not None:
                     return changed
 
-    async def get(self, tenant: str, name: str) -> Collection | None:
-        with store_errors():
+    async def get(self, tenant: str, name: str, time_s: float | None = None) -> Collection | None:
+        with limited(time_s, self._timeout_s):
             return await self._live(tenant, name)
 
     async def list(self, tenant: str) -> Sequence[Collection]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+import pymongo
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import AsyncMongoClient, ReadPreference, ReplaceOne, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
@@ -20,7 +21,7 @@ from pymongo.errors import (
 )
 from pymongo.read_concern import ReadConcern
 
-from penstock.errors import Unavailable
+from penstock.errors import DeadlineExceeded, Unavailable
 
 Document = dict[str, Any]
 Client = AsyncMongoClient[Document]
@@ -80,6 +81,30 @@ def store_errors() -> Iterator[None]:
         if not _is_for_the_moment(error):
             raise
         raise Unavailable("store_unavailable", retry_after=1, internal=str(error)) from error
+
+
+@contextmanager
+def limited(time_s: float | None, timeout_s: float) -> Iterator[None]:
+    """Ends what takes longer, here and on the server.
+
+    Args:
+        time_s: seconds, after which it is late: `DeadlineExceeded`; None for the client's own.
+        timeout_s: the client's own, after which the server counts as away: `Unavailable`.
+    """
+    if time_s is None:
+        with store_errors():
+            yield
+        return
+    if time_s <= 0:
+        raise DeadlineExceeded
+    try:
+        with store_errors(), pymongo.timeout(min(time_s, timeout_s)):
+            yield
+    except Unavailable as error:
+        is_late = isinstance(error.__cause__, PyMongoError) and error.__cause__.timeout
+        if is_late and time_s < timeout_s:
+            raise DeadlineExceeded from error
+        raise
 
 
 def duplicates(error: BulkWriteError) -> list[int]:

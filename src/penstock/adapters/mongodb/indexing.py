@@ -13,7 +13,14 @@ from typing import Any, Final
 import pymongo
 from pymongo.errors import OperationFailure
 
-from penstock.adapters.mongodb.connection import Client, Collection, Document, settled, store_errors
+from penstock.adapters.mongodb.connection import (
+    Client,
+    Collection,
+    Document,
+    limited,
+    settled,
+    store_errors,
+)
 from penstock.adapters.mongodb.filters import path, pattern
 from penstock.adapters.mongodb.layout import Layout, beginning
 from penstock.records.field import Field
@@ -27,13 +34,16 @@ _WITH_DATA: Final = {"data": {"$exists": True}}
 class Indexing:
     """The indexes of all collections of records."""
 
-    def __init__(self, client: Client, layout: Layout) -> None:
+    def __init__(self, client: Client, layout: Layout, timeout_s: float) -> None:
         self._client = client
         self._layout = layout
+        self._timeout_s = timeout_s
 
-    async def indexes(self, collection_id: str) -> Mapping[str, IndexState]:
+    async def indexes(
+        self, collection_id: str, time_s: float | None = None
+    ) -> Mapping[str, IndexState]:
         start = f"{collection_id}/"
-        with store_errors():
+        with limited(time_s, self._timeout_s):
             found = await settled(self._layout.indexes).find({"_id": beginning(start)}).to_list()
         states = {}
         for one in found:

@@ -6,17 +6,16 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Final
 
-import pymongo
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure
 
-from penstock.adapters.mongodb.connection import Document, settled, store_errors
+from penstock.adapters.mongodb.connection import Document, limited, settled
 from penstock.adapters.mongodb.filters import condition
 from penstock.adapters.mongodb.groups import group_of, pipeline
 from penstock.adapters.mongodb.layout import Layout
 from penstock.adapters.mongodb.scans import existing, found_in
 from penstock.adapters.mongodb.states import state_of
-from penstock.errors import DeadlineExceeded, Unavailable
+from penstock.errors import Unavailable
 from penstock.records.aggregate import Aggregation, Group
 from penstock.records.filter import Filter
 from penstock.records.record import State
@@ -81,8 +80,8 @@ class Search:
                 wanted = {"$and": [existing(now), condition(filter_)]}
                 return await records.count_documents(wanted, session=session, limit=most)
 
-    async def estimate(self, collection_id: str) -> int:
-        with store_errors():
+    async def estimate(self, collection_id: str, time_s: float | None = None) -> int:
+        with limited(time_s, self._timeout_s):
             return await self._layout.records(collection_id).estimated_document_count()
 
     async def aggregate(
@@ -103,18 +102,11 @@ class Search:
 
     @contextmanager
     def _limited(self, time_s: float) -> Iterator[None]:
-        """Ends what takes longer, here and on the server: late; by our own limit, unavailable."""
-        if time_s <= 0:
-            raise DeadlineExceeded
+        """Within the time; an index that has gone meanwhile is away for the moment."""
         try:
-            with store_errors(), pymongo.timeout(min(time_s, self._timeout_s)):
+            with limited(time_s, self._timeout_s):
                 yield
         except OperationFailure as error:
             if error.code not in _NO_INDEX:
                 raise
             raise Unavailable("store_unavailable", retry_after=1, internal=str(error)) from error
-        except Unavailable as error:
-            is_late = isinstance(error.__cause__, PyMongoError) and error.__cause__.timeout
-            if is_late and time_s < self._timeout_s:
-                raise DeadlineExceeded from error
-            raise

@@ -21,6 +21,7 @@ from penstock.adapters.mongodb.connection import (
     Collection,
     Document,
     connect,
+    limited,
     settled,
     store_errors,
 )
@@ -49,33 +50,45 @@ class MongoStore:
 
     def __init__(self, url: str, database: str, *, timeout_s: float = TIMEOUT_S) -> None:
         self._client = connect(url, timeout_s)
+        self._timeout_s = timeout_s
         self._layout = Layout(self._client, database)
         self._seen: Timestamp | None = None
         search = Search(self._layout, self._read, self._session, timeout_s)
         self.scan, self.count = search.scan, search.count
         self.estimate, self.aggregate = search.estimate, search.aggregate
-        indexes = Indexing(self._client, self._layout)
+        indexes = Indexing(self._client, self._layout, timeout_s)
         self.indexes, self.build, self.unbuild = indexes.indexes, indexes.build, indexes.unbuild
 
-    async def applied(self) -> Mapping[Partition, Applied]:
-        found = [applied_of(one) for one in await self._read(self._layout.applied, {})]
+    async def applied(self, time_s: float | None = None) -> Mapping[Partition, Applied]:
+        with limited(time_s, self._timeout_s):
+            found = [applied_of(one) for one in await self._read(self._layout.applied, {})]
         return {partition_of(one.position): one for one in found}
 
-    async def get(self, collection_id: str, record_ids: Sequence[str]) -> dict[str, State]:
-        documents = await self._read(
-            self._layout.records(collection_id),
-            {"_id": {"$in": list(record_ids)}},
-            projection=_WITHOUT_MARKS,
-            # One more than there are: all come in the first answer.
-            batch_size=len(record_ids) + 1,
-        )
+    async def get(
+        self, collection_id: str, record_ids: Sequence[str], time_s: float | None = None
+    ) -> dict[str, State]:
+        with limited(time_s, self._timeout_s):
+            documents = await self._read(
+                self._layout.records(collection_id),
+                {"_id": {"$in": list(record_ids)}},
+                projection=_WITHOUT_MARKS,
+                # One more than there are: all come in the first answer.
+                batch_size=len(record_ids) + 1,
+            )
         return {one["_id"]: state_of(one) for one in documents}
 
-    async def outcome(self, position: Position) -> Outcome | None:
-        found = await self._read(self._layout.outcomes, {"_id": position})
+    async def outcome(self, position: Position, time_s: float | None = None) -> Outcome | None:
+        with limited(time_s, self._timeout_s):
+            found = await self._read(self._layout.outcomes, {"_id": position})
         return outcome_of(found[0]) if found else None
 
-    async def mark(self, collection_id: str, record_id: str, operation_id: str) -> Mark | None:
+    async def mark(
+        self, collection_id: str, record_id: str, operation_id: str, time_s: float | None = None
+    ) -> Mark | None:
+        with limited(time_s, self._timeout_s):
+            return await self._mark(collection_id, record_id, operation_id)
+
+    async def _mark(self, collection_id: str, record_id: str, operation_id: str) -> Mark | None:
         found = await self._read(
             self._layout.records(collection_id), {"_id": record_id}, projection={"ops": True}
         )
@@ -88,14 +101,20 @@ class MongoStore:
         return mark_of(found[0]["op"]) if found else None
 
     async def letters(
-        self, collection_id: str | None, record_id: str | None, after: Position | None, limit: int
+        self,
+        collection_id: str | None,
+        record_id: str | None,
+        after: Position | None,
+        limit: int,
+        time_s: float | None = None,
     ) -> list[Letter]:
         wanted: Document = {"_id": {"$gt": after or ""}}
         if collection_id is not None:
             wanted["collection_id"] = collection_id
         if record_id is not None:
             wanted["record_id"] = record_id
-        found = await self._read(self._layout.letters, wanted, sort=[("_id", 1)], limit=limit)
+        with limited(time_s, self._timeout_s):
+            found = await self._read(self._layout.letters, wanted, sort=[("_id", 1)], limit=limit)
         return [letter_of(one) for one in found]
 
     async def letter(self, position: Position) -> Letter | None:

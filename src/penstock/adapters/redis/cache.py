@@ -39,21 +39,21 @@ class RedisCache:
         self._connection = Connection(url, timeout_s, clock)
         self._entropy = entropy
 
-    async def get(self, keys: Sequence[Key]) -> list[Cached | None]:
-        found = await self._connection.run([("GET", key_of(*key)) for key in keys])
+    async def get(self, keys: Sequence[Key], time_s: float | None = None) -> list[Cached | None]:
+        found = await self._connection.run([("GET", key_of(*key)) for key in keys], time_s)
         if found is None:
             return [None] * len(keys)
         return [cached(one, key) for one, key in zip(found, keys, strict=True)]
 
-    async def reserve(self, keys: Sequence[Key], token: str) -> None:
+    async def reserve(self, keys: Sequence[Key], token: str, time_s: float | None = None) -> None:
         mark = placeholder(token)
         await self._connection.run(
-            [("SET", key_of(*key), mark, "PX", _PLACEHOLDER_MS, "NX") for key in keys]
+            [("SET", key_of(*key), mark, "PX", _PLACEHOLDER_MS, "NX") for key in keys], time_s
         )
 
-    async def fill(self, values: Sequence[Cached], token: str) -> None:
+    async def fill(self, values: Sequence[Cached], token: str, time_s: float | None = None) -> None:
         mark = placeholder(token)
-        await self._connection.run([self._put(script.FILL, one, mark) for one in values])
+        await self._connection.run([self._put(script.FILL, one, mark) for one in values], time_s)
 
     async def present(
         self, tenant: str, collection_id: str, record_ids: Collection[str]

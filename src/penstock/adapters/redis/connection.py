@@ -53,12 +53,21 @@ class Connection:
         self._breaker = Breaker(clock.monotonic)
         self._clients: dict[asyncio.AbstractEventLoop, Redis | RedisCluster] = {}
 
-    async def run(self, commands: Sequence[Command]) -> list[Any] | None:
-        """The replies, in order; None where they did not come in time, or Redis is left alone."""
-        if self._breaker.is_open:
+    async def run(
+        self, commands: Sequence[Command], time_s: float | None = None
+    ) -> list[Any] | None:
+        """The replies, in order; None where they did not come in time, or Redis is left alone.
+
+        Args:
+            commands: what to send.
+            time_s: less than our own time. Where it is used up, that says nothing about Redis: the
+                breaker is for those who waited their full time.
+        """
+        is_short = time_s is not None and time_s < self._timeout_s
+        if (time_s is not None and time_s <= 0) or self._breaker.is_open:
             return None
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(time_s if is_short else self._timeout_s):
                 replies = await self._replies(commands)
                 missed = [
                     place for place, one in enumerate(replies) if isinstance(one, NoScriptError)
@@ -73,6 +82,8 @@ class Connection:
                 if isinstance(reply, Exception):
                     raise reply
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+            if is_short and isinstance(error, TimeoutError):
+                return None
             if self._breaker.failed():
                 _log.warning("cache_left_alone", reason=repr(error))
             return None

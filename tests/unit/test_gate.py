@@ -1,0 +1,124 @@
+"""The gate: how many begin in a turn, in which order, and who is turned away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from penstock.api.admission import WINDOW_S, Budget
+from penstock.api.asgi import Scope
+from penstock.api.gate import Gate, Line
+from penstock.api.router import Router
+from penstock.api.routes import ROUTES
+from penstock.config import Configuration
+
+RECORD = b"/v1/collections/c/records/a"
+MIB = 1024 * 1024
+
+
+class Guest:
+    """A request that notes what is done with it."""
+
+    def __init__(
+        self, done: list[tuple[str, str]], method: str, path: bytes = RECORD, size: int = 0
+    ) -> None:
+        self.scope: Scope = {
+            "method": method,
+            "raw_path": path,
+            "headers": [(b"content-length", b"%d" % size)] if size else [],
+        }
+        self.line: Line | None = None
+        self.since = 0.0
+        self.declared = 0
+        self.has_waited = False
+        self.begun = False
+        self._done = done
+
+    def begin(self, waited_s: float) -> None:
+        assert waited_s >= 0
+        self.begun = True
+        self._done.append((self.scope["method"], "begun"))
+
+    def turn_away(self) -> None:
+        self._done.append((self.scope["method"], "turned away"))
+
+
+def gate_of(**settings: Any) -> Gate:
+    return Gate(Router(ROUTES), Configuration.read(**settings), "0" * 10)
+
+
+def all_in(gate: Gate, count: int, method: str, path: bytes = RECORD) -> list[Guest]:
+    done: list[tuple[str, str]] = []
+    guests = [Guest(done, method, path) for _ in range(count)]
+    for guest in guests:
+        gate.receive(guest)
+    return guests
+
+
+def begun(guests: list[Guest]) -> int:
+    return sum(one.begun for one in guests)
+
+
+async def test_only_so_many_begin_in_a_turn_and_the_others_do_in_the_next_ones_in_order() -> None:
+    gate = gate_of()
+    reads, writes = all_in(gate, 100, "GET"), all_in(gate, 40, "PUT")
+    counts = []
+    for _ in range(6):
+        counts.append((begun(reads), begun(writes)))
+        # First come, first served.
+        assert all(one.begun for one in reads[: begun(reads)])
+        await asyncio.sleep(0)
+    assert counts == [(32, 16), (64, 32), (96, 40), (100, 40), (100, 40), (100, 40)]
+
+
+async def test_health_begins_at_once_whatever_waits() -> None:
+    gate = gate_of()
+    for method in ("GET", "PUT"):
+        all_in(gate, 3_000, method)
+    for path in (b"/livez", b"/readyz"):
+        assert begun(all_in(gate, 5, "GET", path)) == 5
+
+
+async def test_kinds_are_turned_away_apart() -> None:
+    gate = gate_of()
+    done: list[tuple[str, str]] = []
+    for _ in range(1_025):
+        gate.receive(Guest(done, "PUT"))
+    assert done.count(("PUT", "turned away")) == 1
+    assert gate.is_crowded
+    for path in (RECORD, b"/v1/collections/c/records", b"/v1/collections/c/records:export"):
+        assert begun(all_in(gate, 1, "GET", path)) == 1
+    refused = {budget: limit.refused for budget, limit in gate.limits.items()}
+    assert refused == {
+        Budget.READ: 0, Budget.WRITE: 1, Budget.QUERY: 0, Budget.STREAM: 0,
+    }  # fmt: skip
+
+
+async def test_room_for_a_body_is_taken_before_it_is_there_and_given_back() -> None:
+    gate = gate_of(ingest_bytes=3 * MIB, max_body_bytes=MIB)
+    done: list[tuple[str, str]] = []
+    # The second is larger than any body that is taken: it will be refused for that.
+    guests = [Guest(done, "PUT", size=size) for size in (MIB, 10 * MIB, MIB - 1, 2)]
+    for guest in guests:
+        gate.receive(guest)
+    assert gate.holding.used == 3 * MIB - 1
+    assert [one[1] for one in done] == ["begun", "begun", "begun", "turned away"]
+    for _ in range(2):
+        gate.leave(guests[1])
+    gate.receive(Guest(done, "PUT", size=2))
+    assert done[-1][1] == "begun"
+    for guest in guests:
+        gate.leave(guest)
+    assert gate.holding.used == 2
+
+
+async def test_the_gate_sleeps_while_there_is_nothing_to_do() -> None:
+    gate = gate_of()
+    for guest in all_in(gate, 10, "GET"):
+        gate.leave(guest)
+    loop = asyncio.get_running_loop()
+    handles = getattr(loop, "_scheduled", [])
+    await asyncio.sleep(3 * WINDOW_S)
+    assert not [one for one in handles if "_tick" in repr(one)]
+    guests = all_in(gate, 10, "GET")
+    assert begun(guests) == 10
