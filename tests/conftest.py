@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 from hypothesis import settings
+from tests.support.roles import server_of
 from tests.support.server import Server
 from tests.support.servers.fixtures import clusters, kafka, mongodb, redis, redis_cluster
 
@@ -29,7 +30,7 @@ structlog.configure(
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """A running server with an empty data directory."""
-    one = Server(tmp_path / "data")
+    one = server_of(tmp_path / "data")
     one.start()
     try:
         yield one

@@ -53,21 +53,40 @@ class Writer:
         self.acknowledged = 0
         self.repeated = 0
         self.longest_wait = 0.0
+        self.failures: list[str] = []
+        """Requests that were not answered as asked; nobody listening is no failure of a request."""
         self._asked = 0.0
 
     def work(self, url: str, stop: threading.Event) -> None:
-        """Until the server is gone or `stop` is set."""
+        """Until the server is gone, or closes behind an answer, or `stop` is set."""
         # Killed: `open` says what is not known.
-        with suppress(OSError, http.client.HTTPException), _connected(url) as connection:
-            if self.open is not None:
-                self._put(connection, self.open)
-            while not stop.is_set():
-                self._step(connection)
+        try:
+            with _connected(url) as connection:
+                if self.open is not None:
+                    self._put(connection, self.open)
+                while not stop.is_set():
+                    self._step(connection)
+                    if connection.sock is None:
+                        return
+        except ConnectionRefusedError:
+            return
+        except (OSError, http.client.HTTPException) as error:
+            self.failures.append(repr(error))
 
-    def go_on(self, url: str, stop: threading.Event) -> None:
-        """The same, over all that goes wrong, until `stop` is set."""
+    def go_on(self, urls: Sequence[str], stop: threading.Event) -> None:
+        """The same, over all that goes wrong, until `stop` is set.
+
+        As behind a load balancer: each new connection goes to the next address that is ready.
+        """
+        place = self.name
         while not stop.is_set():
-            self.work(url, stop)
+            url = urls[place % len(urls)]
+            if len(urls) == 1 or _is_ready(url):
+                failed = len(self.failures)
+                self.work(url, stop)
+                if len(self.failures) == failed:
+                    continue
+            place += 1
             stop.wait(_AGAIN_S)
 
     def reset(self) -> None:
@@ -104,7 +123,7 @@ class Writer:
         self.open = put
         status, answer = self._send(connection, put)
         if status != 202:
-            raise http.client.HTTPException(f"a put was answered {status}")
+            raise http.client.HTTPException(f"a put was answered {status} {answer.get('code')}")
         self.acknowledged += 1
         self.longest_wait = max(self.longest_wait, time.monotonic() - self._asked)
         # The receipt of a repetition may be an old one, which promises no more than it did then.
@@ -130,6 +149,8 @@ class Writer:
             self._wrong("lost", f"{record_id}: durable at {number}, and not there")
         elif status == 200:
             self._compare(record_id, number, answer)
+        else:
+            self.failures.append(f"a read was answered {status} {answer.get('code')}")
         return status != 503
 
     def _compare(self, record_id: str, number: int, answer: Any) -> None:
@@ -156,6 +177,13 @@ def _ask(
     connection.request(method, f"/v1/collections/crash/records/{record_id}", body, headers)
     answer = connection.getresponse()
     return answer.status, json.loads(answer.read() or b"null")
+
+
+def _is_ready(url: str) -> bool:
+    with suppress(OSError, http.client.HTTPException), _connected(url) as connection:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    return False
 
 
 def _connected(url: str) -> closing[http.client.HTTPConnection]:
@@ -191,10 +219,8 @@ class Load:
     def __enter__(self) -> Self:
         self._stop.clear()
         self._threads = [
-            threading.Thread(
-                target=one.go_on, args=(self._urls[place % len(self._urls)], self._stop)
-            )
-            for place, one in enumerate(self.writers)
+            threading.Thread(target=one.go_on, args=(self._urls, self._stop))
+            for one in self.writers
         ]
         for thread in self._threads:
             thread.start()
@@ -218,6 +244,11 @@ class Load:
     def longest_wait(self) -> float:
         """The longest that a write took to be acknowledged since `reset`, repeated or not, in s."""
         return max(one.longest_wait for one in self.writers)
+
+    @property
+    def failures(self) -> list[str]:
+        """What was not answered as asked, of all writers."""
+        return [failure for one in self.writers for failure in one.failures]
 
     def reset(self) -> None:
         for one in self.writers:

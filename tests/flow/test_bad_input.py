@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import zstandard
 from tests.support.asking import Caller, Reply
+from tests.support.roles import server_of
 from tests.support.server import Server
 
 MIB = 1024 * 1024
@@ -26,7 +27,7 @@ SCHEMA = {
 
 @pytest.fixture(scope="module")
 def writer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
-    server = Server(tmp_path_factory.mktemp("bad") / "data")
+    server = server_of(tmp_path_factory.mktemp("bad") / "data")
     server.start()
     caller = Caller(server)
     for name, settings in (("c", {}), ("other", {}), ("strict", {"schema": SCHEMA})):

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import pytest
 from tests.support.asking import Caller
 from tests.support.flights import TOTAL, rows, unpack
-from tests.support.server import Server
+from tests.support.roles import server_of
 
 ADDRESS = "/v1/collections/flights"
 JSON = {"Content-Type": "application/json"}
@@ -107,7 +107,7 @@ class Flights:
 def flights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flights]:
     folder = tmp_path_factory.mktemp("questions")
     # Aggregates of a whole year are asked for here, on two cores that do everything else as well.
-    server = Server(folder / "data", PENSTOCK_DEADLINE_MS="60000")
+    server = server_of(folder / "data", PENSTOCK_DEADLINE_MS="60000")
     server.start()
     found = Flights(Caller(server), [dict(one) for one in rows(unpack(folder))])
     assert len(found.rows) == TOTAL

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 from tests.support.asking import Caller, Reply
+from tests.support.roles import server_of
 from tests.support.server import Server
 
 JSON = {"Content-Type": "application/json"}
@@ -19,7 +20,7 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
-    server = Server(tmp_path_factory.mktemp("api") / "data")
+    server = server_of(tmp_path_factory.mktemp("api") / "data")
     server.start()
     yield Caller(server)
     server.stop()
@@ -291,7 +292,7 @@ def test_health_and_documents_need_no_key(ask: Caller) -> None:
 
 
 def test_a_durable_write_outlives_a_stop(tmp_path: Path) -> None:
-    server = Server(tmp_path / "data")
+    server = server_of(tmp_path / "data")
     server.start()
     ask = Caller(server)
     ask.put("/v1/collections/c", {})

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.support.asking import Caller
+from tests.support.roles import server_of
 from tests.support.server import Server
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +22,7 @@ COLLECTION = "out-of-the-fuzzers-reach"
 
 
 def test_answers_are_as_described_for_valid_and_invalid_requests(tmp_path: Path) -> None:
-    server = Server(tmp_path / "data")
+    server = server_of(tmp_path / "data")
     server.start()
     try:
         found = fuzz(server, tmp_path)

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 from tests.support.asking import Caller, Reply
-from tests.support.server import Server
+from tests.support.roles import server_of
 
 JSON = {"Content-Type": "application/json"}
 LARGE = 300
@@ -21,7 +21,7 @@ SITES = ("north", "south", "east")
 
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
-    server = Server(tmp_path_factory.mktemp("search") / "data", PENSTOCK_SCAN_RECORDS=str(LARGE))
+    server = server_of(tmp_path_factory.mktemp("search") / "data", PENSTOCK_SCAN_RECORDS=str(LARGE))
     server.start()
     yield Caller(server)
     server.stop()

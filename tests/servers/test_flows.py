@@ -30,6 +30,12 @@ LONG = [
     ("test_flights.py",),
     ("test_flight_questions.py",),
 ]
+BY_ROLE = [
+    ("test_http_api.py",),
+    ("test_bad_input.py",),
+    ("test_search.py",),
+    ("test_flight_questions.py",),
+]
 
 
 @pytest.mark.parametrize(
@@ -42,6 +48,22 @@ def test_a_flow_is_the_same_on_kafka_mongodb_and_redis(
     run(flow, kafka, mongodb, redis)
 
 
+@pytest.mark.parametrize(
+    "flow",
+    [
+        # But for what restarts all eight processes: that has tests of its own.
+        ("test_http_api.py", "-k", "not outlives_a_stop"),
+        *(pytest.param(one, marks=pytest.mark.long) for one in BY_ROLE),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.timeout(900)
+def test_a_flow_is_the_same_on_two_processes_of_each_role(
+    flow: tuple[str, ...], kafka: Kafka, mongodb: MongoDB, redis: Redis
+) -> None:
+    run(flow, kafka, mongodb, redis, PENSTOCK_TEST_ROLES="1")
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("flow", [*FLOWS, FEW], ids=" ".join)
 @pytest.mark.timeout(900)
@@ -51,8 +73,9 @@ def test_a_flow_is_the_same_on_clusters(
     run(flow, *clusters)
 
 
-def run(flow: tuple[str, ...], kafka: Kafka, mongodb: MongoDB, redis: Redis) -> None:
+def run(flow: tuple[str, ...], kafka: Kafka, mongodb: MongoDB, redis: Redis, **more: str) -> None:
     engines = {
+        **more,
         # Whether it is in time is asked elsewhere, where nothing else runs on the same cores.
         "PENSTOCK_DEADLINE_MS": "5000",
         "PENSTOCK_LOG_URL": kafka.url,

@@ -29,8 +29,14 @@ def application_of(house: House, **replaced: Any) -> Application:
         "keys": parts.keys,
     }
     ready = replaced.pop("ready", _ready)
+    more = {name: replaced.pop(name) for name in ("routes", "vouchers") if name in replaced}
     return Application(
-        Below(**(below | replaced)), engines.clock, engines.entropy, house.configuration, ready
+        Below(**(below | replaced)),
+        engines.clock,
+        engines.entropy,
+        house.configuration,
+        ready,
+        **more,
     )
 
 

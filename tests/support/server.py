@@ -19,7 +19,7 @@ _START_S: Final = 30
 
 
 class Server:
-    """`penstock serve`, or `api`, on a data directory that outlives it, and a port that it keeps.
+    """`penstock serve`, or a role, on a data directory that outlives it, and a port that it keeps.
 
     Where the environment names engines, it has a log and a database of its own there, as it has a
     data directory of its own. Its output is `<data>.log`, written on over restarts. Where the test
@@ -28,7 +28,7 @@ class Server:
 
     KEY: Final = "test-0123456789abcdef"
 
-    def __init__(self, data: Path, role: str = "serve", **settings: str) -> None:
+    def __init__(self, data: Path, role: str = "serve", port: str = "0", **settings: str) -> None:
         self.context: ssl.SSLContext | None = None
         self._role = role
         self.data = data
@@ -41,8 +41,13 @@ class Server:
             **settings,
         }
         self._process: subprocess.Popen[str] | None = None
-        self.url = ""
-        self._port = "0"
+        self._url = ""
+        self._port = port
+
+    @property
+    def url(self) -> str:
+        """Where it listens, once it has been started."""
+        return self._url
 
     @property
     def pid(self) -> int:
@@ -51,18 +56,28 @@ class Server:
 
     def start(self, module: str = "penstock.cli") -> None:
         """Start it, and wait until it is ready."""
+        self.launch(module)
+        self.await_ready()
+
+    def launch(self, module: str = "penstock.cli") -> None:
+        """Start it."""
         environment = os.environ | self._settings
         command = [sys.executable, "-m", module, self._role, "--port", self._port]
+        if self._role in ("serve", "api"):
+            command += ["--data", str(self.data)]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *command, "--data", str(self.data)],
+                ["setpriv", "--pdeathsig", "KILL", *command],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment,
                 text=True,
             )
-        self.url = self._announced()
-        self._port = self.url.rpartition(":")[2]
+
+    def await_ready(self) -> None:
+        """Wait until it is, after `launch`."""
+        self._url = self._announced()
+        self._port = self._url.rpartition(":")[2]
         self._await_ready()
 
     def pause(self) -> None:
@@ -81,8 +96,16 @@ class Server:
 
     def stop(self) -> None:
         """SIGTERM; it has to leave by itself, with exit code 0."""
+        self.terminate()
+        self.await_end()
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        os.kill(self.pid, signal.SIGTERM)
+
+    def await_end(self) -> None:
+        """Wait until it has left by itself, with exit code 0."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
         code = self._process.wait(_START_S)
         self._reap()
         assert code == 0, f"exit code {code}; see {self.log}:\n{self.log.read_text()[-2000:]}"
@@ -112,7 +135,7 @@ class Server:
         while True:
             try:
                 urllib.request.urlopen(
-                    f"{self.url}/readyz", timeout=5, context=self.context
+                    f"{self._url}/readyz", timeout=5, context=self.context
                 ).close()
             except (urllib.error.URLError, ConnectionError):
                 if time.monotonic() > until:

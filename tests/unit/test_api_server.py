@@ -233,6 +233,32 @@ async def test_a_stop_finishes_what_is_under_way_and_closes_the_rest(house: Hous
         one.close()
 
 
+async def test_before_it_leaves_it_says_so_and_serves_on_closing_behind_each_answer(
+    house: House,
+) -> None:
+    async def ready() -> str | None:
+        return "leaving" if leaves.server.leaving.begun else None
+
+    house.configuration = house.configuration.model_copy(update={"drain_grace_ms": 700})
+    leaves = Running(application_of(house, ready=ready), house)
+    reader, writer = await leaves.connect()
+    writer.write(LIVE + b"\r\n")
+    assert b"connection: close" not in await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(len(b'{"status":"ok"}'))
+    leaves.server.stop()
+    await asyncio.sleep(0.3)
+    received = await leaves.exchange(b"GET /readyz HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 503 ")
+    writer.write(GET)
+    received = await reader.read()
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in received
+    await asyncio.wait_for(leaves.task, 10)
+    with pytest.raises(ConnectionRefusedError):
+        await leaves.connect()
+    writer.close()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_stops_the_server_and_not_the_process(
     house: House, number: signal.Signals

@@ -33,14 +33,19 @@ class Process:
     """Remembers through a cache that it may share."""
 
     def __init__(self, cache: MemoryCache, clock: HandClock, seed: int = 0) -> None:
-        entropy = SeededEntropy(seed)
+        self._entropy = SeededEntropy(seed)
         self.clock = clock
-        self.idempotency = Idempotency(cache, clock, entropy, DAY_MS)
+        self.idempotency = Idempotency(cache, clock, DAY_MS)
+
+    @property
+    def attempt(self) -> str:
+        """Another one each time."""
+        return f"{self._entropy.bits(80):020x}"
 
     async def ask(self, key: str, request: bytes, came_to: Finished | None) -> Finished | None:
         """What was remembered; else it comes to that."""
         deadline = self.clock.monotonic() + 0.5
-        async with self.idempotency.once(key, request, deadline) as once:
+        async with self.idempotency.once(key, request, self.attempt, deadline) as once:
             if once.finished is None:
                 once.finished = came_to
                 return None
@@ -82,13 +87,13 @@ async def test_a_late_failure_does_not_take_back_what_another_process_has_claime
     cache: MemoryCache, clock: HandClock
 ) -> None:
     one, other = Process(cache, clock, 1), Process(cache, clock, 2)
-    late = one.idempotency.once("k1", b"same", clock.monotonic() + 0.5)
+    late = one.idempotency.once("k1", b"same", one.attempt, clock.monotonic() + 0.5)
     await late.__aenter__()
     with pytest.raises(Conflict):
         await other.ask("k1", b"same", None)
     # As if the process had been stopped, long enough to be given up.
     clock.advance(1_600)
-    begun = other.idempotency.once("k1", b"same", clock.monotonic() + 0.5)
+    begun = other.idempotency.once("k1", b"same", other.attempt, clock.monotonic() + 0.5)
     await begun.__aenter__()
     await late.__aexit__(None, None, None)
     with pytest.raises(Conflict):

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from penstock.access.authentication import Authentication
 from penstock.access.principal import Principal
+from penstock.access.voucher import Seen
 from penstock.errors import Forbidden, NotFound, Unavailable
 from penstock.ports.catalog import Catalog
 from penstock.ports.clock import Clock
@@ -76,6 +77,15 @@ class Access:
             # An id never gets another name.
             name = self._names[collection.id] = collection.name
         allow(principal, Verb.READ, name)
+
+    def seen(self, tenant: str, seen: Seen) -> None:
+        """Another process knew the collection so: where that is newer, ask the catalog again."""
+        known = self._known.get((tenant, seen.name))
+        if known is None:
+            return
+        collection = known.target.collection
+        if collection.id != seen.collection_id or collection.revision < seen.revision:
+            self._known[tenant, seen.name] = known._replace(until=0.0)
 
     async def put_collection(
         self, principal: Principal, name: str, settings: Settings

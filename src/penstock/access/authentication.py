@@ -86,4 +86,7 @@ class Authentication:
 def _credential(authorization: bytes | None) -> bytes:
     if authorization is None or authorization[: len(_SCHEME)].lower() != _SCHEME:
         raise Unauthenticated
-    return authorization[len(_SCHEME) :].strip()
+    credential = authorization[len(_SCHEME) :].strip()
+    if not credential:
+        raise Unauthenticated
+    return credential

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from typing import Final
 
-from penstock.access import Principal
+from penstock.access import Principal, Vouchers
 from penstock.api import guide, openapi, problem
 from penstock.api.asgi import ClientGone, Receive, Scope, Send
 from penstock.api.cors import Cors
@@ -17,7 +17,13 @@ from penstock.api.forwarded import Proxies
 from penstock.api.gate import Gate
 from penstock.api.headers import adopted_request_id, scan, timeout_ms
 from penstock.api.quota import declared_size, fields, paced
-from penstock.api.request import Request, Timing, query_parameters, shutting_down
+from penstock.api.request import (
+    Request,
+    Timing,
+    query_parameters,
+    shutting_down,
+    target_of,
+)
 from penstock.api.response import Answer, Headers, Response, Streamed
 from penstock.api.route import METHODS, Route
 from penstock.api.router import Place, Router
@@ -40,7 +46,16 @@ _log = logger("api")
 
 
 class Application:
-    """An ASGI 3 callable for HTTP."""
+    """An ASGI 3 callable for HTTP.
+
+    Args:
+        below: the parts of the house below.
+        clock, entropy, configuration: as everywhere.
+        ready: says what is missing.
+        routes: those that this process takes; the documents are of all.
+        vouchers: reads who a request comes from where an API process passes them on to this one;
+            without it, clients come themselves, with keys.
+    """
 
     def __init__(
         self,
@@ -49,6 +64,8 @@ class Application:
         entropy: Entropy,
         configuration: Configuration,
         ready: Ready,
+        routes: Sequence[Route] = ROUTES,
+        vouchers: Vouchers | None = None,
     ) -> None:
         self._services = Services(
             below.access,
@@ -66,9 +83,10 @@ class Application:
             guide.answer(ROUTES),
         )
         self._access = below.access
+        self._vouchers = vouchers
         self._meter = below.limits.meter
         self._most_bytes = configuration.max_body_bytes
-        self._router = Router(ROUTES)
+        self._router = Router(routes)
         self._cors = Cors(configuration.cors_origins) if configuration.cors_origins else None
         self._proxies = Proxies(configuration.trusted_proxies)
         self.gate = Gate(self._router, configuration, f"{entropy.bits(_PREFIX_BITS):010x}")
@@ -146,15 +164,13 @@ class Application:
         return problem.answer(error, request_id, ((b"x-request-id", request_id.encode()),))
 
     async def _answer(self, scope: Scope, request: Request) -> Answer:
-        place, request.arguments = self._router.find(scope["raw_path"])
+        request.path, request.raw_query = scope["raw_path"], scope["query_string"]
+        place, request.arguments = self._router.find(request.path)
         if request.method == "OPTIONS":
             return await self._options(place, request)
         route = None if place is None else place.routes.get(request.method)
         if place is None or not place.public:
-            authorization = request.headers.get(b"authorization")
-            request.principal = self._access.recall(authorization) or await self._authenticated(
-                request, authorization
-            )
+            await self._identify(request)
             self._admit(request, route)
         if place is None:
             raise NotFound("route_not_found")
@@ -163,8 +179,8 @@ class Application:
         given = request.headers.get(b"penstock-timeout")
         if given is not None:
             self._give(request, given, route)
-        if scope["query_string"]:
-            request.query = query_parameters(scope["query_string"], route.query)
+        if request.raw_query:
+            request.query = query_parameters(request.raw_query, route.query)
         if route.streams:
             return await route.handler(self._services, request)
         with request.guard:
@@ -178,13 +194,34 @@ class Application:
         most_ms = self._most_ms if route.patient else self._default_ms
         request.give(min(asked_ms, most_ms) / 1000)
 
+    async def _identify(self, request: Request) -> None:
+        """Find out who the request comes from. Raises `Unauthenticated`, `Unavailable`."""
+        if self._vouchers is not None:
+            self._take_voucher(request, self._vouchers)
+            return
+        authorization = request.headers.get(b"authorization")
+        request.principal = self._access.recall(authorization) or await self._authenticated(
+            request, authorization
+        )
+
     async def _authenticated(self, request: Request, authorization: bytes | None) -> Principal:
         """Whose a key is that is not known here yet."""
         with request.guard:
             return await self._access.authenticate(authorization)
 
+    def _take_voucher(self, request: Request, vouchers: Vouchers) -> None:
+        """Take from another process of ours who the request comes from. No key counts here."""
+        given = request.headers.get(b"penstock-principal", b"")
+        asked = b"%b %b" % (request.method.encode(), target_of(request))
+        voucher = vouchers.read(given.decode("latin-1"), asked)
+        request.principal, request.birth = voucher.principal, voucher.birth
+        if voucher.seen is not None:
+            self._access.seen(voucher.principal.tenant, voucher.seen)
+
     def _admit(self, request: Request, route: Route | None) -> None:
-        """Raises `QuotaExceeded`."""
+        """Raises `QuotaExceeded`. Who vouches for a request has counted it."""
+        if self._vouchers is not None:
+            return
         request.meter = meter = self._meter(request.principal)
         if meter is None:
             return
@@ -201,8 +238,7 @@ class Application:
         if preflight:
             return preflight
         if place is None or not place.public:
-            authorization = request.headers.get(b"authorization")
-            request.principal = await self._authenticated(request, authorization)
+            await self._identify(request)
             self._admit(request, None)
         return Response(204, ((b"allow", ", ".join(methods).encode()),))
 

@@ -31,12 +31,24 @@ async def whole(request: Request, media: frozenset[bytes], most: int) -> bytes:
 
     Raises `Unsupported`, `TooLarge`, `Malformed` (`invalid_body`), and 408 by the guard.
     """
-    coding = _admit(request.headers, media, most)
+    return await _read(request, admit(request.headers, media, most), most)
+
+
+async def undecoded(request: Request, media: frozenset[bytes], most: int) -> bytes:
+    """The body as it came, for whoever decompresses it; `most` counts as it came, too.
+
+    The request's deadline counts from when it is there. Raises as `whole` does.
+    """
+    admit(request.headers, media, most)
+    return await _read(request, None, most)
+
+
+async def _read(request: Request, coding: Decoder | None, most: int) -> bytes:
     meter = request.meter
     if meter is not None and declared_size(request.headers) is not None:
         meter = None
     request.await_body(request.timing.idle_s)
-    message = await _next(request)
+    message = await next_message(request)
     first: bytes = message.get("body", b"")
     if coding is None and not message.get("more_body", False):
         if meter is not None:
@@ -58,7 +70,7 @@ async def pieces(
     It is read only as fast as the quota has it. Only what we wait for the client counts against its
     pace, and each line that ends renews our patience: a stream may go on for as long as it likes.
     """
-    coding = _admit(request.headers, media, most)
+    coding = admit(request.headers, media, most)
     meter = request.meter
     pace = Pace(request.timing.idle_s)
     taken = 0
@@ -92,7 +104,7 @@ def too_large(most: int) -> TooLarge:
     return TooLarge("body_too_large", f"A body here is at most {most} bytes.")
 
 
-def _admit(headers: HeaderMap, media: frozenset[bytes], most: int) -> Decoder | None:
+def admit(headers: HeaderMap, media: frozenset[bytes], most: int) -> Decoder | None:
     """What the headers alone decide: nothing is read of a body that cannot be taken."""
     given = headers.get(b"content-type", b"")
     if given not in media and not _is_one_of(given, media):
@@ -110,7 +122,7 @@ def _is_one_of(content_type: bytes, media: frozenset[bytes]) -> bool:
     return essence in media and all(one in _CHARSETS for one in parameters)
 
 
-async def _next(request: Request) -> Message:
+async def next_message(request: Request) -> Message:
     message = await request.receive()
     if message["type"] != "http.request":
         raise ClientGone
@@ -124,7 +136,7 @@ async def _in_time(request: Request, pace: Pace) -> Message:
     asked = monotonic()
     try:
         async with asyncio.timeout(pace.left):
-            message = await _next(request)
+            message = await next_message(request)
     except TimeoutError:
         raise request_timeout() from None
     pace.waited(monotonic() - asked)
@@ -158,7 +170,7 @@ async def _rest(
         pace.came(len(data))
         request.await_body(pace.left)
         asked = monotonic()
-        message = await _next(request)
+        message = await next_message(request)
         pace.waited(monotonic() - asked)
     if coding is not None:
         coding.finish()

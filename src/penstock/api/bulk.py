@@ -35,7 +35,7 @@ async def write_all(services: Services, request: Request) -> Streamed:
     """Write many records. What goes wrong before the first result is an ordinary problem."""
     key = headers.idempotency_key(request.headers)
     target = await services.access.target(request.principal, request.collection, Verb.WRITE)
-    bulk = services.ingest.bulk(target, key)
+    bulk = services.ingest.bulk(target, key, request.birth)
     limits = services.configuration
     lines = groups(
         pieces(request, _MEDIA, limits.max_bulk_bytes), LineSplitter(limits.max_line_bytes)

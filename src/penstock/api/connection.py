@@ -20,6 +20,7 @@ from penstock.api.exchange import Exchange
 from penstock.api.framing import malformed
 from penstock.api.head import closing, lines
 from penstock.api.incoming import Incoming
+from penstock.api.leaving import Leaving
 from penstock.api.request import request_timeout
 from penstock.api.stall import StallWatch
 from penstock.errors import PenstockError
@@ -38,16 +39,23 @@ class Connection(asyncio.Protocol):
 
     Args:
         application: answers, and has the gate.
+        leaving: see there.
         idle_s: how long the head of a request may take, and how long a client may read nothing of
             an answer.
         server_state: uvicorn's; the rest of what it gives is not needed.
     """
 
     def __init__(
-        self, application: Application, idle_s: float, server_state: ServerState, **_: Any
+        self,
+        application: Application,
+        leaving: Leaving,
+        idle_s: float,
+        server_state: ServerState,
+        **_: Any,
     ) -> None:
         self._application = application
         self._gate = application.gate
+        self._leaving = leaving
         self._idle_s = idle_s
         self._server = server_state
         self._loop = asyncio.get_running_loop()
@@ -203,6 +211,8 @@ class Connection(asyncio.Protocol):
     # Our own.
 
     def _take(self, exchange: Exchange) -> None:
+        if self._leaving.begun:
+            exchange.keep_alive = False
         if self._answering is None:
             self._answer(exchange)
         elif len(self._queue) < MOST_QUEUED:
@@ -230,7 +240,11 @@ class Connection(asyncio.Protocol):
         """Turn away what is one whole request for which there is no room: the short way."""
         incoming = self._incoming
         under_way = incoming.in_head or incoming.arriving or self._answering or self._writable
-        answer = None if under_way else self._gate.refusal(data, self._server.default_headers)
+        answer = (
+            None
+            if under_way or self._leaving.begun
+            else self._gate.refusal(data, self._server.default_headers)
+        )
         if answer is None:
             return False
         self._transport.write(answer)

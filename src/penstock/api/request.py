@@ -15,6 +15,7 @@ from penstock.config import Configuration
 from penstock.errors import DeadlineExceeded, Malformed, Refused, Unavailable
 from penstock.ports.clock import Clock
 from penstock.records.identifier import check_record_id
+from penstock.records.operation import Birth
 
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}").fullmatch
@@ -39,8 +40,10 @@ class Request:
         request_id: the caller's, or one of ours.
         principal: who it comes from; not to be looked at on public routes.
         meter: what the principal is held to; None for nothing.
+        birth: of a write that another process passed on: the ids that it was given there.
         arguments: the variable segments of the path, as they came.
         query: the query parameters, each known to the route and given once.
+        path, raw_query: as they came.
         receive: ASGI's.
         deadline: monotonic seconds by which it is to be answered.
         deadline_s: how long that takes, counted from when all of it has arrived.
@@ -54,6 +57,7 @@ class Request:
 
     __slots__ = (
         "arguments",
+        "birth",
         "body_pending",
         "deadline",
         "deadline_s",
@@ -63,8 +67,10 @@ class Request:
         "holding",
         "meter",
         "method",
+        "path",
         "principal",
         "query",
+        "raw_query",
         "receive",
         "request_id",
         "subject",
@@ -96,6 +102,8 @@ class Request:
         self.deadline = timing.clock.monotonic() + timing.deadline_s
         self.guard = deadlines.guard(self.deadline + _NET_S, DeadlineExceeded)
         self.body_pending = b"content-length" in headers or b"transfer-encoding" in headers
+        self.path = self.raw_query = b""
+        self.birth: Birth | None = None
         self.arguments: list[bytes] = []
         self.query: dict[str, str] = {}
         self.subject = ""
@@ -139,6 +147,11 @@ class Request:
         self.deadline = self.timing.clock.monotonic() + self.deadline_s - self.waited_s
         self.guard.expires_at = self.deadline + _NET_S
         self.guard.late = DeadlineExceeded
+
+
+def target_of(request: Request) -> bytes:
+    """The path and the query, as they came."""
+    return b"%b?%b" % (request.path, request.raw_query) if request.raw_query else request.path
 
 
 def request_timeout() -> Refused:

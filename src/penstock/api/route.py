@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple
 
@@ -24,6 +25,14 @@ PATCH_TYPES: Final = ("application/merge-patch+json", "application/json")
 LINE_TYPES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 _VARIABLE: Final = re.compile(r"{(\w+)}").findall
+
+
+class Role(StrEnum):
+    """Which service a route belongs to, where it is not all in one process; see `docs/roles.md`."""
+
+    API = "api"
+    INGEST = "ingest"
+    QUERY = "query"
 
 
 class Parameter(NamedTuple):
@@ -80,6 +89,7 @@ class Route:
         parameters: but for those of the path.
         problems: the codes it may answer beyond those that follow from the rest.
         verb: what it does to its collection; see `records.scope`.
+        role: the service it belongs to.
         public: needs no key.
         streams: is not under the deadline; see `response.Streamed`.
         patient: may be given more time than is usual.
@@ -98,6 +108,7 @@ class Route:
     replies: tuple[Reply, ...] = ()
     problems: tuple[str, ...] = ()
     verb: Verb = Verb.READ
+    role: Role = Role.API
     public: bool = False
     streams: bool = False
     patient: bool = False
@@ -116,6 +127,11 @@ class Route:
         if self.streams:
             return Budget.STREAM
         return _BUDGETS[self.verb]
+
+    @cached_property
+    def media(self) -> frozenset[bytes]:
+        """The media types that its body may have."""
+        return frozenset(one.encode() for one in self.body.media) if self.body else frozenset()
 
     @cached_property
     def query(self) -> frozenset[str]:

@@ -8,7 +8,7 @@ from penstock.api import collection, pages, read
 from penstock.api.admission import Budget
 from penstock.api.audit import audited
 from penstock.api.messages import CollectionList, CollectionView, Health, ReceiptStatus
-from penstock.api.route import JSON_TYPES, Body, Reply, Route
+from penstock.api.route import JSON_TYPES, Body, Reply, Role, Route
 from penstock.api.routes_keys import KEY_ROUTES
 from penstock.api.routes_letters import LETTER_ROUTES
 from penstock.api.routes_records import RECORD_ROUTES
@@ -78,6 +78,7 @@ ROUTES: Final = (
         read.outcome,
         name="get_receipt",
         tag="Receipts",
+        role=Role.QUERY,
         summary="What became of a write",
         description="That of a bulk is `durable` or `applied`: its lines were answered one by one.",
         replies=(Reply(200, "What became of it.", ReceiptStatus),),
@@ -125,3 +126,8 @@ ROUTES: Final = (
         public=True,
     ),
 )
+
+
+def routes_of(role: Role) -> tuple[Route, ...]:
+    """What a process of a role alone takes: its own, and what each process tells of itself."""
+    return tuple(one for one in ROUTES if one.public or one.role is role)

@@ -34,6 +34,7 @@ from penstock.api.route import (
     PATCH_TYPES,
     Body,
     Reply,
+    Role,
     Route,
 )
 from penstock.records.scope import Verb
@@ -79,6 +80,7 @@ RECORD_ROUTES: Final = (
         write.create,
         name="create_record",
         tag="Records",
+        role=Role.INGEST,
         verb=Verb.WRITE,
         summary="Create a record, with an id made for it",
         description="With an Idempotency-Key, the id is made from the key.",
@@ -93,6 +95,7 @@ RECORD_ROUTES: Final = (
         write.put,
         name="put_record",
         tag="Records",
+        role=Role.INGEST,
         verb=Verb.WRITE,
         summary="Create or replace a record",
         parameters=(
@@ -112,6 +115,7 @@ RECORD_ROUTES: Final = (
         write.patch,
         name="patch_record",
         tag="Records",
+        role=Role.INGEST,
         verb=Verb.WRITE,
         summary="Change a record by a merge patch (RFC 7396)",
         description="The patched record is checked against the schema when the patch is applied.",
@@ -131,6 +135,7 @@ RECORD_ROUTES: Final = (
         write.delete,
         name="delete_record",
         tag="Records",
+        role=Role.INGEST,
         verb=Verb.WRITE,
         summary="Delete a record",
         parameters=(
@@ -148,6 +153,7 @@ RECORD_ROUTES: Final = (
         read.get,
         name="get_record",
         tag="Records",
+        role=Role.QUERY,
         summary="Get a record",
         description="`Age` says how many seconds ago this was the truth for certain.",
         parameters=(p.PRESENTED, p.IF_NONE_MATCH, p.FRESH),
@@ -163,6 +169,7 @@ RECORD_ROUTES: Final = (
         search.page,
         name="list_records",
         tag="Records",
+        role=Role.QUERY,
         summary="List records, page by page",
         description="Every page costs the same, however deep. Without a sort, the order is what "
         "costs least: by id, where there is no filter. Text is in code point order.",
@@ -188,6 +195,7 @@ RECORD_ROUTES: Final = (
         search.query,
         name="query_records",
         tag="Records",
+        role=Role.QUERY,
         summary="List records, with the query in the body",
         parameters=(p.PRESENTED, p.FRESH),
         body=Body(
@@ -207,6 +215,7 @@ RECORD_ROUTES: Final = (
         search.aggregate,
         name="aggregate_records",
         tag="Records",
+        role=Role.QUERY,
         summary="Group records, and work out figures over each group",
         parameters=(p.PRESENTED,),
         body=Body(
@@ -226,6 +235,7 @@ RECORD_ROUTES: Final = (
         search.export,
         name="export_records",
         tag="Records",
+        role=Role.QUERY,
         summary="All records by id, line by line",
         description="A record a line, and a last line. What was cut off goes on after the last id "
         "that came.",
@@ -248,6 +258,7 @@ RECORD_ROUTES: Final = (
         read.get_many,
         name="get_records",
         tag="Records",
+        role=Role.QUERY,
         summary="Get several records by id",
         parameters=(p.PRESENTED, p.FRESH),
         body=Body(JSON_TYPES, GetRecords, "The ids.", {"ids": ["a", "b"]}),
@@ -261,6 +272,7 @@ RECORD_ROUTES: Final = (
         bulk.write_all,
         name="write_records",
         tag="Records",
+        role=Role.INGEST,
         verb=Verb.WRITE,
         summary="Write many records, line by line",
         description="One result line for each input line, in their order, while they come; then a "

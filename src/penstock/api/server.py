@@ -16,6 +16,7 @@ from penstock.api.acceptor import Acceptor, most_connections
 from penstock.api.app import Application
 from penstock.api.connection import Connection
 from penstock.api.head import closing, lines
+from penstock.api.leaving import Leaving
 from penstock.api.tls import Certificate
 from penstock.config import Configuration
 from penstock.errors import ConfigurationError, Unavailable
@@ -35,6 +36,7 @@ class Server:
     """Serves the application until SIGTERM, SIGINT or `stop`, then drains."""
 
     def __init__(self, application: Application, configuration: Configuration) -> None:
+        self.leaving = Leaving()
         self._host = configuration.host
         self._port = configuration.port
         self._certificate = _certificate(configuration)
@@ -58,6 +60,8 @@ class Server:
         )
         self._uvicorn = _Uvicorn(self._config)
         self._uvicorn.accepting = self._accepting
+        self._uvicorn.leaving = self.leaving
+        self._uvicorn.grace_s = configuration.drain_grace_ms / 1000
         if self._certificate is not None:
             self._uvicorn.on_hangup = partial(self._certificate.refresh, forced=True)
 
@@ -73,7 +77,11 @@ class Server:
                 watching.cancel()
 
     def stop(self) -> None:
-        """Take no more requests, finish those under way within `drain_ms`, and return from `run`.
+        """As on SIGTERM: leave, in so many steps, and return from `run`.
+
+        For `drain_grace_ms` everything is served as before, but `leaving` is set: by that, the
+        process is not ready, and every answer ends its connection. Then no more connections are
+        taken, idle ones are closed, and requests under way finish, within `drain_ms`.
 
         To be called in the thread of the event loop.
         """
@@ -94,7 +102,7 @@ class Server:
 
         return Acceptor(
             listening,
-            lambda: Connection(self._application, self._idle_s, state),
+            lambda: Connection(self._application, self.leaving, self._idle_s, state),
             cast("set[Connection]", state.connections),
             refusal,
             most_connections(self._most),
@@ -122,6 +130,9 @@ class _Uvicorn(uvicorn.Server):
     on_startup: Callable[[], None]
     on_hangup: Callable[[], None] | None = None
     accepting: Callable[[socket.socket], Acceptor]
+    leaving: Leaving
+    grace_s: float
+    _grace_over = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Take connections by an acceptor of ours: uvicorn would leave it to the event loop."""
@@ -131,6 +142,19 @@ class _Uvicorn(uvicorn.Server):
             one.start()
         self.started = True
         self.on_startup()
+
+    async def on_tick(self, counter: int) -> bool:
+        ends = await super().on_tick(counter)
+        if not ends:
+            return False
+        if not self.leaving.begun:
+            self.leaving.begun = True
+            asyncio.get_running_loop().call_later(self.grace_s, self._end_grace)
+        # A second signal is impatience.
+        return self._grace_over or self.force_exit or not self.grace_s
+
+    def _end_grace(self) -> None:
+        self._grace_over = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)

@@ -70,7 +70,9 @@ async def _write(
     else:
         body.refuse_body(request.headers)
         data = b""
-    write = Write(kind, given_id, data, key, conditions.if_match, conditions.if_absent)
+    write = Write(
+        kind, given_id, data, key, conditions.if_match, conditions.if_absent, request.birth
+    )
     # Past this line, only the log knows whether the write was appended.
     request.guard.late = OutcomeUnknown
     accepted = await services.ingest.write(target, write, request.deadline)

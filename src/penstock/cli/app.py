@@ -10,7 +10,7 @@ from penstock.cli.client import Ca, trusted
 from penstock.cli.exits import MEANINGS
 from penstock.cli.health import health
 from penstock.cli.plan import plan
-from penstock.cli.serve import api, serve, worker
+from penstock.cli.serve import api, ingest, query, serve, worker
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(api)
+app.command()(ingest)
+app.command()(query)
 app.command()(worker)
 app.command()(check)
 app.command()(health)

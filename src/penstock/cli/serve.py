@@ -1,4 +1,4 @@
-"""`penstock serve`, `api` and `worker`: the processes that run, until they are told to stop."""
+"""`penstock serve`, and each role alone: the processes that run, until they are told to stop."""
 
 from __future__ import annotations
 
@@ -28,11 +28,34 @@ def serve(host: Host = None, port: Port = None, data: Data = None) -> None:
 
 
 def api(host: Host = None, port: Port = None, data: Data = None) -> None:
-    """Start the API alone: its writes are applied by workers elsewhere."""
+    """Start the API alone: writes are applied by workers elsewhere.
+
+    Reads and writes are passed on to the services that PENSTOCK_QUERY_URLS and PENSTOCK_INGEST_URLS
+    name; without these, they are served here.
+    """
     from penstock.config import Configuration  # noqa: PLC0415  # the house loads where it is run
+    from penstock.wiring import Role  # noqa: PLC0415  # likewise
     from penstock.wiring import serve as run  # noqa: PLC0415  # likewise
 
-    _run(lambda: run(Configuration.read(host=host, port=port, data=data), _announce, worker=False))
+    _run(lambda: run(Configuration.read(host=host, port=port, data=data), _announce, Role.API))
+
+
+def ingest(host: Host = None, port: Port = None) -> None:
+    """Start an ingest service: writes that an API process passes on go into the log here."""
+    from penstock.config import Configuration  # noqa: PLC0415  # the house loads where it is run
+    from penstock.wiring import Role  # noqa: PLC0415  # likewise
+    from penstock.wiring import serve as run  # noqa: PLC0415  # likewise
+
+    _run(lambda: run(Configuration.read(host=host, port=port), _announce_service, Role.INGEST))
+
+
+def query(host: Host = None, port: Port = None) -> None:
+    """Start a query service: reads that an API process passes on are answered here."""
+    from penstock.config import Configuration  # noqa: PLC0415  # the house loads where it is run
+    from penstock.wiring import Role  # noqa: PLC0415  # likewise
+    from penstock.wiring import serve as run  # noqa: PLC0415  # likewise
+
+    _run(lambda: run(Configuration.read(host=host, port=port), _announce_service, Role.QUERY))
 
 
 def worker() -> None:
@@ -57,6 +80,12 @@ def _run(run: Callable[[], int]) -> None:
         typer.echo(f"penstock: {error.internal or error}", err=True)
         raise typer.Exit(Exit.UNREACHABLE) from None
     raise typer.Exit(code)
+
+
+def _announce_service(url: str, _new_admin_key: str | None, _data: Path) -> None:
+    """Say where it is; clients have no business there."""
+    typer.echo(f"Penstock listens on {url}, for its own API processes")
+    sys.stdout.flush()
 
 
 def _announce(url: str, new_admin_key: str | None, data: Path) -> None:

@@ -124,6 +124,18 @@ class Configuration(BaseSettings):
         50, description="Longest wait for Redis in one go; what is not there by then is a miss."
     )
 
+    ingest_urls: str | None = Field(
+        None,
+        description="Ingest services that `penstock api` passes writes on to: "
+        "`http://host:port,…`. A name with several addresses is several services, and looked up "
+        "every few seconds. Without it, `penstock api` takes writes itself.",
+    )
+    query_urls: str | None = Field(
+        None,
+        description="Query services that `penstock api` passes reads on to, likewise. Without it, "
+        "`penstock api` reads by itself.",
+    )
+
     admin_key: SecretStr | None = Field(
         None,
         description="The installation's admin key, at least 16 characters. Without it, one is "
@@ -131,8 +143,8 @@ class Configuration(BaseSettings):
     )
     secret: SecretStr | None = Field(
         None,
-        description="What receipts and page tokens are signed with, 16 to 64 characters, the same "
-        "in all processes. Without it, one is made and kept in the data directory.",
+        description="What receipts, page tokens and vouchers are signed with, 16 to 64 characters, "
+        "the same in all processes. Without it, one is made and kept in the data directory.",
     )
     oidc_issuer: str | None = Field(
         None,
@@ -166,8 +178,15 @@ class Configuration(BaseSettings):
         10_000,
         description="Most that `Penstock-Timeout` may ask for, for lists, aggregates and exports.",
     )
+    drain_grace_ms: int = Field(
+        0,
+        ge=0,
+        description="Time between a stop and its taking effect: the process says that it is not "
+        "ready and closes connections behind their answers, but goes on serving, until load "
+        "balancers have noticed. 0 where nobody looks; a few seconds in Kubernetes.",
+    )
     drain_ms: Milliseconds = Field(
-        10_000, description="Time that requests under way are given at a stop."
+        10_000, description="Time that requests under way are given at a stop, after that."
     )
     idle_ms: Milliseconds = Field(
         10_000, description="Longest silence of a client in the midst of a request or a stream."

@@ -18,11 +18,17 @@ from penstock.ports.log import Log
 from penstock.records.collection import Target
 from penstock.records.document import decode
 from penstock.records.identifier import check_record_id, new_record_id, record_id_of_key
-from penstock.records.operation import Kind, Operation, client_operation_id, own_operation_id
+from penstock.records.operation import (
+    Birth,
+    Kind,
+    Operation,
+    client_operation_id,
+    own_operation_id,
+)
 from penstock.records.position import Position
 from penstock.records.receipt import Receipt, Receipts
 
-_OPERATION_BITS: Final = 80
+_BIRTH_BITS: Final = 80
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -35,6 +41,7 @@ class Write(msgspec.Struct, frozen=True):
         key: the Idempotency-Key, if there was one.
         if_match: a version, or "*" for any.
         if_absent: If-None-Match: *.
+        birth: where another process has passed it on, what it was given there.
     """
 
     kind: Kind
@@ -43,6 +50,7 @@ class Write(msgspec.Struct, frozen=True):
     key: str | None = None
     if_match: str | None = None
     if_absent: bool = False
+    birth: Birth | None = None
 
 
 class Accepted(NamedTuple):
@@ -88,23 +96,37 @@ class Ingest:
         Raises `Malformed`, `Invalid` (nothing was written), `Unavailable` (likewise, but for
         `OutcomeUnknown`), `Conflict` (`idempotency_in_flight`).
         """
+        born = write.birth or self.birth(write.kind)
         if write.key is None:
-            operation_id = own_operation_id(self._entropy.bits(_OPERATION_BITS))
-            return await self._append(self._operation(target, write, operation_id), deadline)
-        collection_id = target.collection.id
-        operation_id = client_operation_id(target.tenant, collection_id, write.key)
-        operation = self._operation(target, write, operation_id)
-        async with self._idempotency.once(operation_id, _request(write), deadline) as once:
+            return await self._append(self._operation(target, write, born), deadline)
+        operation_id = client_operation_id(target.tenant, target.collection.id, write.key)
+        by_key = Birth(operation_id, record_id_of_key(operation_id))
+        operation = self._operation(target, write, by_key)
+        request, attempt = _request(write), born.operation_id
+        async with self._idempotency.once(operation_id, request, attempt, deadline) as once:
             if once.finished is not None:
                 return Accepted(*once.finished)
             accepted = await self._append(operation, deadline)
             once.finished = accepted
             return accepted
 
-    def bulk(self, target: Target, key: str | None) -> Bulk:
-        """A stream of writes. `key` is the Idempotency-Key, which covers each line by number."""
+    def birth(self, kind: Kind | None = None) -> Birth:
+        """Of a write, or a bulk (None), that this process is the first to see."""
+        bits = self._entropy.bits
+        creates = kind is Kind.CREATE
+        record_id = new_record_id(self._clock.now(), bits(_BIRTH_BITS)) if creates else ""
+        return Birth(own_operation_id(bits(_BIRTH_BITS)), record_id)
+
+    def bulk(self, target: Target, key: str | None, born: Birth | None = None) -> Bulk:
+        """A stream of writes.
+
+        Args:
+            target: the collection.
+            key: the Idempotency-Key, which covers each line by its number.
+            born: as in `Write`.
+        """
         if key is None:
-            operation_id = own_operation_id(self._entropy.bits(_OPERATION_BITS))
+            operation_id = (born or self.birth()).operation_id
         else:
             operation_id = client_operation_id(target.tenant, target.collection.id, key)
         return Bulk(
@@ -117,22 +139,17 @@ class Ingest:
             self._pace,
         )
 
-    def _operation(self, target: Target, write: Write, operation_id: str) -> Operation:
+    def _operation(self, target: Target, write: Write, born: Birth) -> Operation:
         data = b""
         if write.kind is not Kind.DELETE:
             data = canonical(decode(write.body), write.kind, target, self._record_bytes)
-        if write.record_id is not None:
-            record_id = check_record_id(write.record_id)
-        elif write.key is not None:
-            record_id = record_id_of_key(operation_id)
-        else:
-            record_id = new_record_id(self._clock.now(), self._entropy.bits(_OPERATION_BITS))
+        given = write.record_id
         return Operation(
             int(write.kind),
             target.tenant,
             target.collection.id,
-            record_id,
-            operation_id,
+            born.record_id if given is None else check_record_id(given),
+            born.operation_id,
             data,
             target.collection.revision,
             write.if_match,

@@ -17,13 +17,11 @@ import msgspec
 from penstock.errors import Conflict, Invalid
 from penstock.ports.cache import Cache
 from penstock.ports.clock import Clock
-from penstock.ports.entropy import Entropy
 from penstock.records.position import Position
 
 _MARGIN_MS: Final = 1_000
 """How long after its deadline a request counts as in flight, if nothing is heard of it: a process
 that dies in the midst blocks its keys so long."""
-_TOKEN_BITS: Final = 64
 
 Finished = tuple[str, str, Position, str]
 """Record id, receipt, position, operation id."""
@@ -35,13 +33,13 @@ class _Memory(msgspec.Struct, array_like=True, frozen=True):
     Attributes:
         key: its own; a client library that mixes up replies must not hand out another's receipt.
         request: a print of what was asked for.
-        token: of the attempt, so that none takes another's claim back.
+        attempt: which it was, so that none takes another's claim back.
         finished: what it came to; None while it is in flight.
     """
 
     key: str
     request: bytes
-    token: int
+    attempt: str
     finished: Finished | None = None
 
 
@@ -55,33 +53,36 @@ class Once:
 class Idempotency:
     """Remembers requests by their key, for `keep_ms`."""
 
-    def __init__(self, cache: Cache, clock: Clock, entropy: Entropy, keep_ms: int) -> None:
+    def __init__(self, cache: Cache, clock: Clock, keep_ms: int) -> None:
         self._cache = cache
         self._clock = clock
-        self._entropy = entropy
         self._keep_ms = keep_ms
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(_Memory).decode
 
     @asynccontextmanager
-    async def once(self, key: str, request: bytes, deadline: float) -> AsyncIterator[Once]:
+    async def once(
+        self, key: str, request: bytes, attempt: str, deadline: float
+    ) -> AsyncIterator[Once]:
         """The time in which the request is in flight; to be left with `finished` set.
 
         Args:
             key: its operation id.
-            request: what is asked for: the same bytes for the same.
+            request: what another one with this key must not differ in.
+            attempt: the same for whatever is passed on a second time, because nobody knows what
+                became of the first: that is no other request in flight. Nobody else's is the same.
             deadline: monotonic seconds by which it is finished.
 
         Raises `Conflict` (`idempotency_in_flight`) while another one with this key is,
         `Invalid` (`idempotency_mismatch`) where the key was used with another request.
         """
         print_ = hashlib.blake2b(request, digest_size=16).digest()
-        claim = _Memory(key, print_, self._entropy.bits(_TOKEN_BITS))
+        claim = _Memory(key, print_, attempt)
         value = self._encode(claim)
         left_ms = max(int((deadline - self._clock.monotonic()) * 1000), 0)
         found = await self._cache.claim(key, value, left_ms + _MARGIN_MS)
         earlier = self._read(key, found)
-        if earlier is not None:
+        if earlier is not None and earlier != claim:
             yield Once(_replay(earlier, print_))
             return
         once = Once(None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -93,6 +93,19 @@ def client_operation_id(tenant: str, collection_id: str, key: str) -> str:
 def own_operation_id(random_bits: int) -> str:
     """An operation id born here, from 80 random bits."""
     return f"{_OWN}{random_bits:020x}"
+
+
+class Birth(NamedTuple):
+    """What a write gets in the first process that sees it, and keeps however often it is passed on.
+
+    Attributes:
+        operation_id: of the write, unless it has an Idempotency-Key: then it tells whether the one
+            that is in flight under that key is this very one.
+        record_id: of the record, where it is a create without one.
+    """
+
+    operation_id: str
+    record_id: str
 
 
 def line_operation_id(bulk: str, line: int) -> str:

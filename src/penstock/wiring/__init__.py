@@ -1,5 +1,6 @@
 """Configuration -> running parts. Adapters are imported here only, each where it is asked for."""
 
+from penstock.api.route import Role
 from penstock.wiring.applying import work
 from penstock.wiring.engines import Engines, close, open_engines
 from penstock.wiring.house import Announce, Parts, apply, parts, serve
@@ -8,6 +9,7 @@ __all__ = [
     "Announce",
     "Engines",
     "Parts",
+    "Role",
     "apply",
     "close",
     "open_engines",

@@ -93,6 +93,19 @@ class WorkersElsewhere:
                 return
 
 
+class NothingToApply:
+    """Nothing is written here, so nothing of it can fail."""
+
+    def start(self, on_failure: Callable[[str], None]) -> None:
+        del on_failure  # there is nothing that could
+
+    async def trouble(self) -> str | None:
+        return None
+
+    async def stop(self) -> bool:
+        return True
+
+
 async def work(worker: Worker, engines: Engines, stop: asyncio.Event) -> None:
     """Run a worker until it is stopped; what is its own is closed on its loop."""
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pydantic import SecretStr
 
@@ -48,26 +48,48 @@ class Engines(NamedTuple):
     release: Callable[[], None]
 
 
+class Needs(NamedTuple):
+    """What a process cannot do without; all of it, if nothing else is said.
+
+    Attributes:
+        log: it writes or applies; reading needs none.
+        secret: it signs, or reads what was signed.
+        keys: clients come to it with their keys.
+        shared_secret: others must be able to read what it signs.
+    """
+
+    log: bool = True
+    secret: bool = True
+    keys: bool = True
+    shared_secret: bool = False
+
+
+EVERYTHING: Final = Needs()
+
+
 def open_engines(
-    configuration: Configuration, clock: Clock | None = None, *, signs: bool = True
+    configuration: Configuration,
+    clock: Clock | None = None,
+    needs: Needs = EVERYTHING,
 ) -> Engines:
     """The engines that the configuration names; embedded ones where it names none.
 
     Args:
         configuration: names them.
         clock: another than the system's.
-        signs: whether receipts are signed and keys looked at here: a worker needs no secrets.
+        needs: of this process.
 
     The data directory is locked until `close`; where nothing is kept in it, it is not made. Raises
     `ConfigurationError` where an engine cannot be used, or is in use.
     """
+    from penstock.adapters.embedded.absent import AbsentLog
     from penstock.adapters.embedded.clock import SystemClock
     from penstock.adapters.embedded.database import opening
     from penstock.adapters.embedded.entropy import SystemEntropy
 
     clock = clock or SystemClock()
     entropy = SystemEntropy()
-    keys = _keys(configuration, entropy, signs=signs)
+    keys = _keys(configuration, entropy, needs)
     with opening(configuration.data):
         store, catalog = stored = _open_store(configuration, clock, entropy)
         worker_stored = (
@@ -75,7 +97,7 @@ def open_engines(
         )
         cache = _open_cache(configuration, clock, entropy)
         return Engines(
-            log=_open_log(configuration, clock, entropy),
+            log=_open_log(configuration, clock, entropy) if needs.log else AbsentLog(),
             store=store,
             cache=cache,
             catalog=catalog,
@@ -102,17 +124,23 @@ class _Keys(NamedTuple):
     release: Callable[[], None]
 
 
-def _keys(configuration: Configuration, entropy: Entropy, *, signs: bool) -> _Keys:
+def _keys(configuration: Configuration, entropy: Entropy, needs: Needs) -> _Keys:
     """The keys as they are given, else as they are kept in the data directory."""
     from penstock.adapters.embedded import directory
 
     secret, admin_key = revealed(configuration.secret), revealed(configuration.admin_key)
-    if configuration.log_url and configuration.store_url:
-        if not signs:
-            return _Keys(b"", "", False, _nothing)
-        if secret is not None and admin_key is not None:
-            given = directory.checked_secret(secret), directory.checked_admin_key(admin_key)
-            return _Keys(*given, False, _nothing)
+    if not needs.secret:
+        return _Keys(b"", "", False, _nothing)
+    if needs.shared_secret and secret is None:
+        raise ConfigurationError(
+            "What our processes tell each other is signed: set PENSTOCK_SECRET, the same for all."
+        )
+    if not needs.keys:
+        return _Keys(directory.checked_secret(secret or ""), "", False, _nothing)
+    is_shared = configuration.store_url and (configuration.log_url or not needs.log)
+    if is_shared and secret is not None and admin_key is not None:
+        given = directory.checked_secret(secret), directory.checked_admin_key(admin_key)
+        return _Keys(*given, False, _nothing)
     kept = directory.DataDirectory(configuration.data)
     signing = kept.secret(secret, entropy)
     return _Keys(signing, *kept.admin_key(admin_key, entropy), kept.release)

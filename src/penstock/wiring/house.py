@@ -20,7 +20,9 @@ from penstock.access.keys import KnownKeys
 from penstock.access.limits import Granted, Limits
 from penstock.access.sharing import Sharing
 from penstock.access.tokens import TokenRules, Tokens
+from penstock.access.voucher import Vouchers
 from penstock.api.app import Application
+from penstock.api.route import Role
 from penstock.api.server import Server
 from penstock.api.services import Below
 from penstock.apply.aside import Burst
@@ -45,8 +47,15 @@ from penstock.records.operation import CLIENT_RETENTION_MS
 from penstock.records.receipt import Receipts
 from penstock.records.scope import Rate
 from penstock.telemetry.logs import configure
-from penstock.wiring.applying import Applying, WorkerHere, WorkersElsewhere, work
-from penstock.wiring.engines import Engines, close, open_engines
+from penstock.wiring.applying import (
+    Applying,
+    NothingToApply,
+    WorkerHere,
+    WorkersElsewhere,
+    work,
+)
+from penstock.wiring.engines import Engines, Needs, close, open_engines
+from penstock.wiring.roles import Part, check_shared, forwarding_of, part_of
 
 Announce = Callable[[str, str | None, Path], None]
 """Told, once requests are taken: the address, the admin key if it was made just now, the data."""
@@ -73,31 +82,37 @@ class Parts(NamedTuple):
     worker: Worker
 
 
-def serve(configuration: Configuration, announce: Announce, *, worker: bool = True) -> int:
-    """Run the API, and a worker unless others apply, until SIGTERM or SIGINT; the exit code.
+def serve(configuration: Configuration, announce: Announce, role: Role | None = None) -> int:
+    """Run one role, or (None) all in one process, until SIGTERM or SIGINT; the exit code.
 
     Raises `ConfigurationError` where the configuration cannot work.
     """
     configure(configuration.log_level)
     _check_budgets(configuration)
-    if not worker:
-        _check_shared(configuration)
+    part = part_of(role, configuration)
     # The API and the worker are two threads: one that comes back from SQLite must not wait the
     # default 5 ms for the interpreter.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    engines = open_engines(configuration)
+    engines = open_engines(configuration, needs=part.needs)
     # What exists now lives as long as the process, and requests leave hardly a cycle behind: the
     # collector need not look at the one, nor often for the other.
     gc.freeze()
     gc.set_threshold(*_COLLECT_EVERY)
-    return uvloop.run(_serve(configuration, engines, announce, worker=worker))
+    return uvloop.run(_serve(configuration, engines, announce, part))
 
 
 async def _serve(
-    configuration: Configuration, engines: Engines, announce: Announce, *, worker: bool
+    configuration: Configuration, engines: Engines, announce: Announce, part: Part
 ) -> int:
     house = parts(configuration, engines)
-    applying: Applying = WorkerHere(house.worker, engines) if worker else WorkersElsewhere(engines)
+    applying = _applying(house, engines, part)
+    forwarding = forwarding_of(part, configuration, engines)
+
+    async def ready() -> str | None:
+        if server.leaving.begun:
+            return "The process is about to leave."
+        return forwarding.trouble() or await applying.trouble()
+
     application = Application(
         Below(
             house.access,
@@ -111,18 +126,23 @@ async def _serve(
         engines.clock,
         engines.entropy,
         configuration,
-        applying.trouble,
+        ready,
+        forwarding.routes(part.routes),
+        Vouchers(engines.secret, engines.clock) if part.vouched else None,
     )
     server = Server(application, configuration)
-    # Before anything is acknowledged: a log that the worker would refuse takes no writes.
-    await starts(engines.log, engines.store, list(await engines.log.bounds()))
-    await house.backlog.start()
-    house.authentication.start()
-    house.sharing.start()
+    if part.needs.log:
+        # Before anything is acknowledged: a log that the worker would refuse takes no writes.
+        await starts(engines.log, engines.store, list(await engines.log.bounds()))
+        await house.backlog.start()
+    if not part.vouched:
+        house.authentication.start()
+        house.sharing.start()
+    await forwarding.start()
 
     def stop(reason: str) -> None:
         house.backlog.refuse(reason)
-        if worker:
+        if part.applies:
             server.stop()
 
     applying.start(stop)
@@ -132,11 +152,18 @@ async def _serve(
         await server.run(lambda url: announce(url, new_key, configuration.data))
     finally:
         await house.authentication.close()
+        await forwarding.close()
         await house.backlog.close()
         await house.sharing.close()
         well = await applying.stop()
         await close(engines)
     return 0 if well else 1
+
+
+def _applying(house: Parts, engines: Engines, part: Part) -> Applying:
+    if part.applies:
+        return WorkerHere(house.worker, engines)
+    return WorkersElsewhere(engines) if part.needs.log else NothingToApply()
 
 
 def apply(configuration: Configuration, announce: Callable[[], None]) -> int:
@@ -145,8 +172,9 @@ def apply(configuration: Configuration, announce: Callable[[], None]) -> int:
     Raises `ConfigurationError` where the configuration cannot work, `LogDiverged`.
     """
     configure(configuration.log_level)
-    _check_shared(configuration)
-    return uvloop.run(_apply(configuration, open_engines(configuration, signs=False), announce))
+    check_shared(configuration)
+    engines = open_engines(configuration, needs=Needs(secret=False))
+    return uvloop.run(_apply(configuration, engines, announce))
 
 
 async def _apply(
@@ -161,15 +189,6 @@ async def _apply(
     finally:
         await close(engines)
     return 0
-
-
-def _check_shared(configuration: Configuration) -> None:
-    """Raise where the API and the workers could not be different processes."""
-    if not configuration.log_url or not configuration.store_url:
-        raise ConfigurationError(
-            "A process for the API or a worker alone shares its engines with others: set "
-            "PENSTOCK_LOG_URL and PENSTOCK_STORE_URL, or run all in one by `penstock serve`."
-        )
 
 
 def _check_budgets(configuration: Configuration) -> None:
@@ -204,9 +223,7 @@ def parts(configuration: Configuration, engines: Engines) -> Parts:
         ingest=Ingest(
             engines.log,
             backlog,
-            Idempotency(
-                engines.cache, engines.clock, engines.entropy, configuration.idempotency_ms
-            ),
+            Idempotency(engines.cache, engines.clock, configuration.idempotency_ms),
             receipts,
             engines.clock,
             engines.entropy,
