@@ -96,7 +96,7 @@ def with_httpx(host: str, port: int) -> Ask:
     import httpx  # noqa: PLC0415  # only where it is measured
 
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    client = httpx.AsyncClient(limits=limits)
+    client = httpx.AsyncClient(limits=limits, timeout=None)
     url = f"http://{host}:{port}{PATH}"
 
     async def ask() -> tuple[int, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tests.support.servers.node import Node
 from tests.support.servers.redis import Redis
 
 WRITERS = 8
+KNOWN_S = 1.1
+"""After which all processes know that a collection was dropped."""
 ROUNDS = [1, pytest.param(3, marks=pytest.mark.long)]
 JSON = {"Content-Type": "application/json"}
 
@@ -50,6 +53,7 @@ def load(roles: Roles) -> Iterator[Load]:
     yield load
     load.check()
     assert Caller(roles)("DELETE", "/v1/collections/crash").status == 204
+    time.sleep(KNOWN_S)
 
 
 @pytest.mark.parametrize("role", ["ingest", "query", "api"])
@@ -63,9 +67,12 @@ def test_one_that_is_killed_costs_at_most_the_requests_it_held(
         load.go_on_for(300)
         Server.start(victim)
         load.go_on_for(100)
-    # Each writer has one request under way; what a service held is asked of another one.
-    assert len(load.failures) <= (WRITERS if role == "api" else 0), load.failures
-    assert all("answered" not in one for one in load.failures), "or they had no answer at all"
+    # Each writer has one request under way; what a service held is asked of another one. What an
+    # API process held may still be under way behind it when its client repeats it.
+    unanswered = [one for one in load.failures if "answered" not in one]
+    answered = {one[-27:] for one in load.failures if "answered" in one}
+    assert len(unanswered) <= (WRITERS if role == "api" else 0), load.failures
+    assert answered <= ({"409 idempotency_in_flight')"} if role == "api" else set())
 
 
 def test_a_worker_that_is_killed_costs_no_write_and_reads_that_ask_for_more_wait_or_say_so(

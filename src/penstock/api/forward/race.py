@@ -128,23 +128,24 @@ class Hedging:
         for race in list(self._watched):
             if race.began > before:
                 break
-            del self._watched[race]
-            if self._budget.spend():
-                task = asyncio.create_task(self._again(race))
+            other = self._fleet.choose(race.asked)
+            # Where there is no other, or too much was sent twice, there may be later.
+            if other is not None and other is not race.asked and self._budget.spend():
+                del self._watched[race]
+                task = asyncio.create_task(self._again(race, other))
                 self._second.add(task)
                 task.add_done_callback(self._second.discard)
         self._ticking = bool(self._watched)
         if self._ticking:
             asyncio.get_running_loop().call_later(_TICK_S, self._tick)
 
-    async def _again(self, race: Race) -> None:
-        other = self._fleet.choose(race.asked)
-        if other is None or other is race.asked or race.reply.done():
-            return
+    async def _again(self, race: Race, other: Upstream) -> None:
         try:
             await race.enter(other)
         except Broken:
             race.gone()
+            if not race.reply.done():
+                self._watched[race] = None
             return
         self.sent += 1
         if race.reply.done():
