@@ -165,7 +165,7 @@ async def test_what_a_client_says_of_itself_stays_here(house: House) -> None:
     async with scripted(saying(FOUND)) as (one,), api(house, query=[one.port]) as (client, _):
         given = [
             ("penstock-principal", "forged"),
-            ("penstock-timeout", "1"),
+            ("penstock-timeout", "1500"),
             ("x-request-id", "mine-1"),
             ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
             ("connection", "keep-alive, x-secret"),
@@ -180,7 +180,7 @@ async def test_what_a_client_says_of_itself_stays_here(house: House) -> None:
         assert voucher.principal.tenant == "default"
         assert header(head, b"x-request-id") == b"mine-1"
         assert header(head, b"traceparent") == given[3][1].encode()
-        assert 1 < int(header(head, b"penstock-timeout") or b"0") <= 2000
+        assert 1 < int(header(head, b"penstock-timeout") or b"0") <= 1500
         assert b"forged" not in head
         for name in (b"authorization", b"x-secret", b"cookie", b"connection"):
             assert header(head, name) is None
