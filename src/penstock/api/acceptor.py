@@ -1,7 +1,7 @@
 """Taking connections, as many as may be open at once.
 
 The event loop's own servers know no such limit, and count no TLS handshake that is under way; and
-uvloop's stops listening for good where the process has no file descriptor left.
+where the process has no file descriptor left, uvloop's closes whoever comes, without a word.
 """
 
 from __future__ import annotations

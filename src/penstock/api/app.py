@@ -155,8 +155,7 @@ class Application:
 
     def methods(self, path: bytes) -> tuple[str, ...]:
         """What the address at a raw path takes; where there is none, what any takes."""
-        place, _ = self._router.find(path)
-        return METHODS if place is None else place.methods
+        return _methods(self._router.find(path)[0])
 
     def refuse(self, error: PenstockError, headers: Sequence[tuple[bytes, bytes]] = ()) -> Response:
         """The answer to what is no request yet, or will not be; `headers` as they came."""
@@ -166,16 +165,16 @@ class Application:
     async def _answer(self, scope: Scope, request: Request) -> Answer:
         request.path, request.raw_query = scope["raw_path"], scope["query_string"]
         place, request.arguments = self._router.find(request.path)
-        if request.method == "OPTIONS":
-            return await self._options(place, request)
+        if self._cors is not None and request.method == "OPTIONS":
+            preflight = self._cors.preflight(request.headers, _methods(place))
+            if preflight is not None:
+                return preflight
         route = None if place is None else place.routes.get(request.method)
         if place is None or not place.public:
             await self._identify(request)
             self._admit(request, route)
-        if place is None:
-            raise NotFound("route_not_found")
         if route is None:
-            raise MethodNotAllowed(place.methods)
+            return _without_route(place, request.method)
         given = request.headers.get(b"penstock-timeout")
         if given is not None:
             self._give(request, given, route)
@@ -231,17 +230,6 @@ class Application:
             size = 0
         meter.admit(self._timing.clock.monotonic(), size)
 
-    async def _options(self, place: Place | None, request: Request) -> Response:
-        """What an address takes. The key is asked for as with any other method."""
-        methods = METHODS if place is None else place.methods
-        preflight = self._cors and self._cors.preflight(request.headers, methods)
-        if preflight:
-            return preflight
-        if place is None or not place.public:
-            await self._identify(request)
-            self._admit(request, None)
-        return Response(204, ((b"allow", ", ".join(methods).encode()),))
-
     def _client(self, request: Request, scope: Scope) -> str:
         return self._proxies.client(scope.get("client", ""), request.headers)
 
@@ -255,6 +243,19 @@ class Application:
                 client=self._client(request, scope),
             )
         return problem.answer(error, request.request_id)
+
+
+def _methods(place: Place | None) -> tuple[str, ...]:
+    return METHODS if place is None else place.methods
+
+
+def _without_route(place: Place | None, method: str) -> Response:
+    """The answer to OPTIONS. Raises `NotFound`, `MethodNotAllowed` for other methods."""
+    if method == "OPTIONS":
+        return Response(204, ((b"allow", ", ".join(_methods(place)).encode()),))
+    if place is None:
+        raise NotFound("route_not_found")
+    raise MethodNotAllowed(place.methods)
 
 
 async def _send_whole(request: Request, answer: Response, send: Send) -> None:
