@@ -2,7 +2,8 @@
 # make test    everything, from install to verdict
 # make check   format, lint, types, architecture, generated documents
 # make bench   measure
-# make deploy-test  the chart, the image, the gateway, the alerts; BASE=… of make image is its base
+# make deploy-test   the chart, the image, the gateway, the alerts
+# make image   the container image, penstock:dev, by podman; BASE=…, TAG=…, OPTIONS="--secret …"
 # make stack   real Kafka, MongoDB and Redis to play with; CLUSTER=1 for clusters of each
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -51,8 +52,8 @@ deploy-test: $(VENV)/development
 	$(BIN)/python -m pytest tests/deploy --timeout 3600
 
 image:
-	podman build --file deploy/docker/Dockerfile --ignorefile deploy/docker/Dockerfile.dockerignore \
-	  $(if $(BASE),--build-arg BASE=$(BASE)) --tag penstock:$(or $(TAG),dev) .
+	podman build --format docker --file deploy/docker/Dockerfile --ignorefile deploy/docker/Dockerfile.dockerignore \
+	  $(if $(BASE),--build-arg BASE=$(BASE)) $(OPTIONS) --tag penstock:$(or $(TAG),dev) .
 
 crash: $(VENV)/development
 	$(BIN)/python -m tests.faults.crash --kills 500
