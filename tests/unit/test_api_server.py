@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
 import signal
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.support.asgi import application_of
@@ -17,6 +18,7 @@ from tests.support.house import KEY, House
 from tests.support.running import Running, answers, only
 
 from penstock.api.server import Server
+from penstock.api.stall import StallWatch
 from penstock.errors import ConfigurationError
 
 AUTH = f"Authorization: Bearer {KEY}\r\n".encode()
@@ -182,6 +184,68 @@ async def test_a_method_that_nobody_knows_is_405_with_those_that_are(running: Ru
         received = await running.exchange(request)
         assert only(received) == (405, "method_not_allowed")
         assert b"\r\nallow: " + allowed + b"\r\n" in received
+
+
+async def test_http_1_0_is_not_told_to_continue(running: Running) -> None:
+    old = PUT.replace(b"HTTP/1.1", b"HTTP/1.0") + AUTH
+    head = old + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    assert only(await running.exchange(head, b"{}", pause_s=0.05)) == (202, "")
+
+
+async def test_to_http_1_0_a_stream_ends_with_the_connection(running: Running) -> None:
+    export = GET.replace(b"records", b"records:export").replace(b"HTTP/1.1", b"HTTP/1.0")
+    kept = export.replace(b"Host", b"Connection: keep-alive\r\nHost")
+    head, _, body = (await running.exchange(kept)).partition(b"\r\n\r\n")
+    assert b"\r\nconnection: close" in head
+    assert b"transfer-encoding" not in head
+    assert json.loads(body.splitlines()[-1])["done"] is True
+
+
+async def test_a_client_that_stops_within_a_request_and_closes_its_half_is_gone(
+    running: Running,
+) -> None:
+    for begun in (LIVE, PUT + AUTH + b"Content-Length: 2\r\n\r\n{"):
+        reader, writer = await running.connect()
+        writer.write(begun)
+        writer.write_eof()
+        assert await reader.read() == b""
+        writer.close()
+    assert await records_now(running) == []
+
+
+class Unread:
+    """A transport of which so many bytes are read in each spell."""
+
+    def __init__(self, size: int, *read: int) -> None:
+        self.sizes = [size]
+        for one in read:
+            self.sizes.append(self.sizes[-1] - one)
+        self.aborted_at: int | None = None
+
+    def get_write_buffer_size(self) -> int:
+        return self.sizes.pop(0) if len(self.sizes) > 1 else self.sizes[0]
+
+    def abort(self) -> None:
+        self.aborted_at = self.sizes[0]
+
+
+@pytest.mark.parametrize(
+    ("read", "aborted"),
+    [
+        ([0], True),
+        ([100, 100], True),
+        ([500, 100], True),
+        ([500, 500, 500], False),
+        ([1_000_000 - 300, 300], False),
+    ],
+)
+async def test_a_client_that_reads_too_little_is_dropped(read: list[int], aborted: bool) -> None:
+    transport = Unread(1_000_000, *read)
+    watch = StallWatch(cast("asyncio.Transport", transport), 0.1)
+    watch.begin()
+    await asyncio.sleep(0.1 * len(read) + 0.05)
+    watch.end()
+    assert (transport.aborted_at is not None) == aborted
 
 
 async def test_a_client_that_does_not_read_is_dropped(house: House) -> None:
