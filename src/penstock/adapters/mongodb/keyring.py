@@ -12,6 +12,7 @@ from pymongo import ReturnDocument, UpdateOne
 from penstock.adapters.mongodb.connection import (
     TIMEOUT_S,
     Document,
+    apart,
     connect,
     database_of,
     settled,
@@ -36,32 +37,38 @@ class MongoKeyring:
         self._keys = database_of(self._client, database)["keys"]
         self._prepared = False
 
+    @apart
     async def put(self, key: Key) -> None:
         with store_errors():
             await self._prepare()
             await self._keys.insert_one(_document(key))
 
+    @apart
     async def find(self, digests: Sequence[bytes]) -> Mapping[bytes, Key]:
         with store_errors():
             found = await settled(self._keys).find({"digest": {"$in": list(digests)}}).to_list()
         return {one.digest: one for one in map(_key, found)}
 
+    @apart
     async def get(self, tenant: str, key_id: str) -> Key | None:
         with store_errors():
             found = await settled(self._keys).find_one({"_id": key_id, "tenant": tenant})
         return None if found is None else _key(found)
 
+    @apart
     async def list(self, tenant: str, after: str, limit: int) -> Sequence[Key]:
         wanted = {"tenant": tenant, "_id": {"$gt": after}}
         with store_errors():
             found = await settled(self._keys).find(wanted).sort("_id").limit(limit).to_list()
         return [_key(one) for one in found]
 
+    @apart
     async def revoke(self, tenant: str, key_id: str) -> Key | None:
         with store_errors():
             found = await self._keys.find_one_and_delete({"_id": key_id, "tenant": tenant})
         return None if found is None else _key(found)
 
+    @apart
     async def rotate(self, key_id: str, key: Key, until: int) -> Key | None:
         """The new one first: a crash between the two leaves a key that nobody was told."""
         await self.put(key)
@@ -76,6 +83,7 @@ class MongoKeyring:
                 return None
         return _key(found)
 
+    @apart
     async def touch(self, used: Mapping[str, int]) -> None:
         changes = [
             UpdateOne({"_id": key_id}, {"$max": {"last_used_at": DatetimeMS(time)}})

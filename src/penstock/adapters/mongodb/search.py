@@ -9,7 +9,7 @@ from typing import Final
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import OperationFailure
 
-from penstock.adapters.mongodb.connection import Document, limited, settled
+from penstock.adapters.mongodb.connection import Document, apart, limited, settled
 from penstock.adapters.mongodb.filters import condition
 from penstock.adapters.mongodb.groups import group_of, pipeline
 from penstock.adapters.mongodb.layout import Layout
@@ -65,6 +65,7 @@ class Search:
                     break
         return found
 
+    @apart
     async def count(
         self,
         collection_id: str,
@@ -80,10 +81,12 @@ class Search:
                 wanted = {"$and": [existing(now), condition(filter_)]}
                 return await records.count_documents(wanted, session=session, limit=most)
 
+    @apart
     async def estimate(self, collection_id: str, time_s: float | None = None) -> int:
         with limited(time_s, self._timeout_s):
             return await self._layout.records(collection_id).estimated_document_count()
 
+    @apart
     async def aggregate(
         self,
         collection_id: str,

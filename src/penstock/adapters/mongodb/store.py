@@ -20,6 +20,7 @@ from penstock.adapters.mongodb.connection import (
     TIMEOUT_S,
     Collection,
     Document,
+    apart,
     connect,
     limited,
     settled,
@@ -141,6 +142,7 @@ class MongoStore:
     async def close(self) -> None:
         await self._client.close()
 
+    @apart
     async def _read(
         self, collection: Collection, wanted: Mapping[str, Any], **options: Any
     ) -> list[Document]:

@@ -1,0 +1,210 @@
+"""The sides that are compared: how each is asked for the same thing, and what it must answer."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
+from urllib.parse import quote
+
+from pymongo import MongoClient
+
+from bench.children import Child
+from bench.load import Exchange, request
+from bench.records import PAGE, SITES, body, is_newest_page, is_record, line, record, record_id
+
+KEY: Final = "bench-0123456789abcdef"
+READS: Final = "reads"
+"""The collection that is read."""
+LINES: Final = 2_000
+"""Of a bulk."""
+_JSON: Final = "application/json"
+_NDJSON: Final = "application/x-ndjson"
+_FRESH: Final = "Cache-Control: no-cache\r\n"
+_DRAIN_S: Final = 300
+
+Mongo = MongoClient[dict[str, Any]]
+
+
+class Side(Protocol):
+    """One of them.
+
+    Attributes:
+        name: in reports.
+        child: answers requests.
+    """
+
+    name: str
+    child: Child
+
+    def put(self, collection: str, number: int) -> Exchange:
+        """The write of one record."""
+
+    def bulk(self, collection: str, first: int) -> Exchange:
+        """The write of `LINES` records."""
+
+    def get(self, number: int, *, fresh: bool, checked: bool) -> Exchange:
+        """One record of `READS`, from the store where `fresh`."""
+
+    def page(self, site: int, *, checked: bool) -> Exchange:
+        """The newest `PAGE` records of a site."""
+
+
+class Express:
+    """The stack of Express, kafkajs, ioredis and the MongoDB driver."""
+
+    name = "Express"
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+
+    def put(self, collection: str, number: int) -> Exchange:
+        path = f"/v1/{collection}/records/{record_id(number)}"
+        return Exchange(request("PUT", path, "", body(number), _JSON), b"202")
+
+    def bulk(self, collection: str, first: int) -> Exchange:
+        lines = _lines(first)
+        path = f"/v1/{collection}/records/bulk"
+        return Exchange(request("POST", path, "", lines, _NDJSON), b"200", _all_accepted)
+
+    def get(self, number: int, *, fresh: bool, checked: bool) -> Exchange:
+        path = f"/v1/{READS}/records/{record_id(number)}"
+        asked = request("GET", path, "", headers=_FRESH if fresh else "")
+        return Exchange(asked, b"200", is_record(number) if checked else None)
+
+    def page(self, site: int, *, checked: bool) -> Exchange:
+        path = f"/v1/{READS}/records?site={_site(site)}&limit={PAGE}"
+        asked = request("GET", path, "")
+        return Exchange(asked, b"200", is_newest_page(site) if checked else None)
+
+
+class Penstock:
+    """Ours."""
+
+    name = "Penstock"
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+
+    def put(self, collection: str, number: int) -> Exchange:
+        path = f"{_of(collection)}/records/{record_id(number)}"
+        return Exchange(request("PUT", path, KEY, body(number), _JSON), b"202")
+
+    def bulk(self, collection: str, first: int) -> Exchange:
+        asked = request("POST", f"{_of(collection)}/records:bulk", KEY, _lines(first), _NDJSON)
+        return Exchange(asked, b"200", _all_accepted)
+
+    def get(self, number: int, *, fresh: bool, checked: bool) -> Exchange:
+        path = f"{_of(READS)}/records/{record_id(number)}"
+        asked = request("GET", path, KEY, headers=_FRESH if fresh else "")
+        return Exchange(asked, b"200", is_record(number) if checked else None)
+
+    def page(self, site: int, *, checked: bool) -> Exchange:
+        asked_for = quote(json.dumps({"data.site": _site(site)}, separators=(",", ":")))
+        path = f"{_of(READS)}/records?filter={asked_for}&sort=-data.time&page_size={PAGE}"
+        return Exchange(
+            request("GET", path, KEY), b"200", is_newest_page(site) if checked else None
+        )
+
+    def put_and_read(self, collection: str, number: int) -> Exchange:
+        """A write, and the read that presents its receipt."""
+
+        def read(answer: bytes) -> Exchange:
+            header = f"Penstock-Receipt: {json.loads(answer)['receipt']}\r\n"
+            path = f"{_of(collection)}/records/{record_id(number)}"
+            return Exchange(request("GET", path, KEY, headers=header), b"200", is_record(number))
+
+        return self.put(collection, number)._replace(then=read)
+
+    def create(self, collection: str, settings: dict[str, Any]) -> None:
+        """The collection."""
+        asked = urllib.request.Request(
+            f"http://{self.child.host}:{self.child.port}{_of(collection)}",
+            method="PUT",
+            data=json.dumps(settings).encode(),
+            headers={"Authorization": f"Bearer {KEY}", "Content-Type": _JSON},
+        )
+        urllib.request.urlopen(asked, timeout=30).close()
+
+
+class Eve:
+    """Eve under gunicorn, on MongoDB; it takes single records only."""
+
+    name = "Eve"
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+
+    def put(self, collection: str, number: int) -> Exchange:
+        sent = json.dumps({"id": record_id(number), **record(number)}).encode()
+        return Exchange(request("POST", f"/{collection}", "", sent, _JSON), b"201")
+
+
+class Stored:
+    """What a side has in MongoDB by now.
+
+    Args:
+        client: of the server.
+        database: the side's.
+        physical: the name there of a collection.
+    """
+
+    def __init__(self, client: Mongo, database: str, physical: Callable[[str], str]) -> None:
+        self._database = client[database]
+        self._physical = physical
+
+    def count(self, collection: str) -> int:
+        return self._database[self._physical(collection)].estimated_document_count()
+
+    def await_count(self, collection: str, count: int) -> None:
+        """Wait until so many are there. Raises `AssertionError` when that takes too long."""
+        until = time.monotonic() + _DRAIN_S
+        while (there := self.count(collection)) < count:
+            assert time.monotonic() < until, f"{there} of {count} {collection} arrived"
+            time.sleep(0.01)
+        assert there == count, f"{there} {collection}, of which {count} were acknowledged"
+
+    def check(self, collection: str, numbers: Iterator[int]) -> None:
+        """Each of these is what was written."""
+        for number in numbers:
+            found = self._database[self._physical(collection)].find_one(record_id(number))
+            assert found is not None, f"{collection}: {record_id(number)} was acknowledged"
+            assert found["data"] == record(number), found
+
+    def index(self, collection: str) -> None:
+        """The one that `page` needs, made by hand."""
+        keys = [("data.site", 1), ("data.time", -1)]
+        self._database[self._physical(collection)].create_index(keys)
+
+
+def physical_of(client: Mongo, database: str) -> Callable[[str], str]:
+    """The names of our collections in MongoDB, known once they are created."""
+    known: dict[str, str] = {}
+
+    def physical(collection: str) -> str:
+        if collection not in known:
+            found = client[database]["collections"].find_one({"name": collection})
+            assert found is not None
+            known[collection] = f"records_{found['_id']}"
+        return known[collection]
+
+    return physical
+
+
+def _of(collection: str) -> str:
+    return f"/v1/collections/{collection}"
+
+
+def _site(site: int) -> str:
+    return f"station-{site % SITES:04}"
+
+
+def _lines(first: int) -> bytes:
+    return b"".join(line(number) for number in range(first, first + LINES))
+
+
+def _all_accepted(answer: bytes) -> None:
+    """Both sides say at the end how many they accepted; ours with a receipt behind it."""
+    assert b'"accepted":%d' % LINES in answer[-2000:], answer[-2000:]
