@@ -265,24 +265,18 @@ class Connection(asyncio.Protocol):
         self._timer.cancel()
         if self._transport.is_closing():
             return
+        incoming = self._incoming
+        expects = incoming.in_head or self._deaf or incoming.arriving is not None
         now = self._loop.time()
-        due = self.since + self._patience
-        if self._answering is not None and not self._incoming.in_head:
+        due = self.since + (KEEP_ALIVE_S if self._served and not expects else self._idle_s)
+        if self._answering is not None and not incoming.in_head:
             due = now + self._idle_s
         if now < due:
             self._timer = self._loop.call_at(due, self._look)
-        elif self._incoming.in_head and not self._deaf:
+        elif incoming.in_head and not self._deaf:
             self._break_off(request_timeout())
         else:
             self._transport.abort()
-
-    @property
-    def _patience(self) -> float:
-        """How long to wait for what is to come next, in seconds."""
-        waits_for_nothing = not (
-            self._incoming.in_head or self._deaf or self._incoming.arriving is not None
-        )
-        return KEEP_ALIVE_S if self._served and waits_for_nothing else self._idle_s
 
     def _break_off(self, error: PenstockError) -> None:
         """Answer with a problem, where it cannot be taken for the answer to another request."""
