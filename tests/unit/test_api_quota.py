@@ -182,6 +182,22 @@ async def test_a_bulk_is_one_request_and_slowed_down_not_broken(tmp_path: Path) 
         assert taken >= (spent - 20_000 - 1000) / 20_000
 
 
+async def test_streams_that_are_slowed_down_leave_room_for_others(tmp_path: Path) -> None:
+    async with Platform(tmp_path, key_bytes_per_second=1_000_000) as client:
+        begun = [
+            asyncio.create_task(client("POST", f"{RECORDS}:bulk", [b""], [LINES], silent=True))
+            for _ in range(8)
+        ]
+        await asyncio.sleep(0.05)
+        refused = await client("POST", f"{RECORDS}:bulk", [b"{}"], [LINES])
+        assert (refused.status, refused.json["violated-policies"]) == (429, ["streams"])
+        for one in begun:
+            one.cancel()
+        await asyncio.gather(*begun, return_exceptions=True)
+        last = await client("POST", f"{RECORDS}:bulk", [b'{"id":"a","data":{}}'], [LINES])
+        assert last.lines[-1]["accepted"] == 1
+
+
 class Exporting:
     """Stands in for the queries: five parts at once."""
 

@@ -123,6 +123,28 @@ async def test_a_bulk_streams_both_ways_and_an_export_streams_back(house: House)
         assert (bad.status, bad.json["code"]) == (415, "unsupported_media_type")
 
 
+async def test_a_bulk_that_its_quota_slows_down_does_not_look_silent_to_the_service(
+    tmp_path: Path,
+) -> None:
+    house = House(
+        tmp_path,
+        idle_ms=1000,
+        key_bytes_per_second=10_000,
+        max_body_bytes=10_000,
+        max_line_bytes=10_000,
+    )
+    await house.start()
+    await house.collection("c")
+    lines = [b'{"id":"%d","data":{"a":"%b"}}\n' % (number, b"x" * 970) for number in range(31)]
+    try:
+        async with services(house) as client:
+            pieces = [b"".join(lines[:30]), lines[30]]
+            bulk = await client("POST", f"{RECORDS}:bulk", pieces, LINES)
+            assert (bulk.status, bulk.lines[-1]["accepted"]) == (200, 31)
+    finally:
+        await house.stop()
+
+
 async def test_a_service_takes_vouchers_and_no_keys(house: House) -> None:
     principal = ADMIN
     target = f"{RECORDS}/a"

@@ -123,6 +123,22 @@ def test_a_request_that_is_sent_again_when_it_was_told_to_is_admitted(
             meter.admit(now, min(size, 100))
 
 
+def test_streams_under_a_quota_of_bytes_are_so_many_and_no_more() -> None:
+    one = limits(NOTHING, Rate(None, 10))
+    a, b = metered(one, principal(key="a")), metered(one, principal(key="b"))
+    for _ in range(4):
+        a.begin_stream()
+        b.begin_stream()
+    with pytest.raises(QuotaExceeded) as refused:
+        a.begin_stream()
+    assert (refused.value.policies, refused.value.retry_after) == (("streams",), 1)
+    b.end_stream()
+    a.begin_stream()
+    requests = metered(limits(Rate(10)), principal())
+    for _ in range(100):
+        requests.begin_stream()
+
+
 def test_a_rate_that_changes_goes_on_from_what_was_used() -> None:
     one = limits()
     assert admitted(one, principal(rate=Rate(10)), 0.0) == 10

@@ -57,6 +57,7 @@ class Bucket:
         used: how much was taken here since other processes were last told.
         seen: what all processes together had told when that was last heard; None for not yet.
         heard_at: when that was.
+        streams: how many go on that are slowed down to it.
     """
 
     __slots__ = (
@@ -67,6 +68,7 @@ class Bucket:
         "name",
         "policy",
         "seen",
+        "streams",
         "taken_at",
         "used",
     )
@@ -74,7 +76,7 @@ class Bucket:
     def __init__(self, name: str, policy: Policy) -> None:
         self.name = name
         self.full_at = self.taken_at = self.heard_at = -math.inf
-        self.used = 0
+        self.used = self.streams = 0
         self.seen: int | None = None
         self.policy: Policy
         self.set(policy)

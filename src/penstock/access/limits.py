@@ -19,7 +19,10 @@ ROUND_S: Final = 0.5
 """How often other processes are told, and heard of; see `sharing`."""
 _IDLE_S: Final = 10.0
 """How long after it was last used a bucket is told of, and kept though it is full."""
+_STEP_S: Final = 0.25
 _MOST_METERS: Final = 50_000
+_MOST_STREAMS: Final = 8
+"""Slowed down to one quota at once: what is slow stays long, and others need its place."""
 _DROPPED: Final = 10
 """One in so many goes where there are too many."""
 
@@ -90,6 +93,23 @@ class Meter:
         """Take bytes that are there already, owed where there are not so many."""
         for bucket in self.bytes:
             bucket.take(size, now)
+
+    def begin_stream(self) -> None:
+        """Count one more stream in, until `end_stream`. Raises `QuotaExceeded`."""
+        if any(bucket.streams >= _MOST_STREAMS for bucket in self.bytes):
+            detail = f"At most {_MOST_STREAMS} streams run at once under a quota of bytes."
+            raise QuotaExceeded(detail, ("streams",), 1)
+        for bucket in self.bytes:
+            bucket.streams += 1
+
+    def end_stream(self) -> None:
+        for bucket in self.bytes:
+            bucket.streams -= 1
+
+    @property
+    def step(self) -> int:
+        """Bytes that come within `_STEP_S`; more than any body has where none are counted."""
+        return max(int(_STEP_S * min([one.policy.rate for one in self.bytes], default=1e12)), 1)
 
     def pause(self, now: float) -> float:
         """Seconds until no bytes are owed: how long to read, or send, no further."""

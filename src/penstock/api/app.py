@@ -117,6 +117,8 @@ class Application:
         finally:
             if request.held:
                 self.gate.holding.give(request.held)
+            if request.is_metered_stream and request.meter is not None:
+                request.meter.end_stream()
             if request.waits:
                 scope["waits"] = True
 
@@ -226,9 +228,13 @@ class Application:
             return
         size = declared_size(request.headers) if request.body_pending else 0
         # A stream is slowed down instead; what is too large will be refused for that.
-        if size is None or size > self._most_bytes or (route is not None and route.streams):
+        is_stream = route is not None and route.streams
+        if size is None or size > self._most_bytes or is_stream:
             size = 0
         meter.admit(self._timing.clock.monotonic(), size)
+        if is_stream:
+            meter.begin_stream()
+            request.is_metered_stream = True
 
     def _client(self, request: Request, scope: Scope) -> str:
         return self._proxies.client(scope.get("client", ""), request.headers)

@@ -17,6 +17,7 @@ import msgspec
 
 from penstock import __version__
 from penstock.api import parameters, problem
+from penstock.api.answer_headers import HEADERS, LIMITED
 from penstock.api.messages import Problem, RecordData
 from penstock.api.response import JSON, Response
 from penstock.api.route import LINE_TYPES, Body, Parameter, Reply, Route
@@ -137,31 +138,6 @@ _REFINED: Final[dict[tuple[str, str], Json]] = {
 }
 """What the types of the house cannot say of themselves without depending on the API."""
 
-_HEADERS: Final[Json] = {
-    "Penstock-Receipt": {"description": "The receipt.", "schema": {"type": "string"}},
-    "ETag": {"description": "The version, in quotes.", "schema": {"type": "string"}},
-    "Age": {
-        "description": "Seconds since this was the truth for certain.",
-        "schema": {"type": "integer", "minimum": 0},
-    },
-    "Location": {"description": "Where what was made is.", "schema": {"type": "string"}},
-    "Retry-After": {
-        "description": "Seconds after which the same request would be admitted.",
-        "schema": {"type": "integer", "minimum": 1},
-    },
-    "RateLimit-Policy": {
-        "description": "The quotas of the key and its tenant, where there are any: `q` may be "
-        "taken at once, and comes back within `w` seconds.",
-        "schema": {"type": "string", "examples": ['"key";q=100;w=1']},
-    },
-    "RateLimit": {
-        "description": "Of each quota what is left (`r`), and in how many seconds it is whole "
-        "again (`t`).",
-        "schema": {"type": "string", "examples": ['"key";r=99;t=1']},
-    },
-}
-_LIMITED: Final = ("RateLimit-Policy", "RateLimit")
-
 
 def document(routes: Sequence[Route]) -> Json:
     """The whole document."""
@@ -189,7 +165,7 @@ def document(routes: Sequence[Route]) -> Json:
         "paths": paths,
         "components": {
             "schemas": components,
-            "headers": _HEADERS,
+            "headers": HEADERS,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{"key": []}],
@@ -275,7 +251,7 @@ def _body(body: Body, schema_of: dict[Any, Json]) -> Json:
 
 
 def _responses(route: Route, schema_of: dict[Any, Json]) -> Json:
-    limited = () if route.public else _LIMITED
+    limited = () if route.public else LIMITED
     responses: Json = {
         str(reply.status): _reply(reply, schema_of, limited) for reply in route.replies
     }

@@ -40,6 +40,7 @@ class Request:
         request_id: the caller's, or one of ours.
         principal: who it comes from; not to be looked at on public routes.
         meter: what the principal is held to; None for nothing.
+        is_metered_stream: whether it counts there as a stream that goes on.
         birth: of a write that another process passed on: the ids that it was given there.
         arguments: the variable segments of the path, as they came.
         query: the query parameters, each known to the route and given once.
@@ -65,6 +66,7 @@ class Request:
         "headers",
         "held",
         "holding",
+        "is_metered_stream",
         "meter",
         "method",
         "path",
@@ -109,6 +111,7 @@ class Request:
         self.subject = ""
         self.principal: Principal
         self.meter: Meter | None = None
+        self.is_metered_stream = False
 
     @property
     def collection(self) -> str:

@@ -99,12 +99,15 @@ class Passage:
                 message = await next_message(self._request)
                 data: bytes = message.get("body", b"")
                 more = message.get("more_body", False)
-                if meter is not None:
-                    await paced(meter, len(data), self._request.timing.clock)
-                if chunked:
-                    data = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
-                    data += b"" if more else b"0\r\n\r\n"
-                await self._stream.send(data)
+                # Never so much at once that the service would lose its patience meanwhile.
+                step = max(len(data), 1) if meter is None else meter.step
+                for start in range(0, len(data), step):
+                    part = data[start : start + step]
+                    if meter is not None:
+                        await paced(meter, len(part), self._request.timing.clock)
+                    await self._stream.send(_chunk(part) if chunked else part)
+            if chunked:
+                await self._stream.send(b"0\r\n\r\n")
         except ClientGone:
             self._client_gone = True
             self._stream.close()
@@ -138,3 +141,7 @@ class Passage:
     def _raise_if_client_gone(self) -> None:
         if self._client_gone:
             raise ClientGone
+
+
+def _chunk(part: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(part), part)
