@@ -33,6 +33,7 @@ check: $(VENV)/development
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m penstock.config.document --check docs/configuration.md
+	$(BIN)/python -m penstock.telemetry.document --check docs/metrics.md
 	$(BIN)/python -m penstock.api.openapi --check docs/openapi.json
 	$(BIN)/python -m deploy.render --check
 
@@ -42,6 +43,7 @@ format: $(VENV)/development
 
 docs: $(VENV)/development
 	$(BIN)/python -m penstock.config.document docs/configuration.md
+	$(BIN)/python -m penstock.telemetry.document docs/metrics.md
 	$(BIN)/python -m penstock.api.openapi docs/openapi.json
 	$(BIN)/python -m deploy.render
 

@@ -38,6 +38,7 @@ from penstock.apply.aside import Burst
 from penstock.apply.fold import Limits, fold_new
 from penstock.apply.housekeeping import Housekeeping
 from penstock.apply.indexing import Indexing
+from penstock.apply.observed import Observed
 from penstock.apply.persist import Persist
 from penstock.apply.refresh import Refresh
 from penstock.apply.rulebook import Rulebook
@@ -46,6 +47,7 @@ from penstock.ports.log import Slice
 from penstock.records.collection import Rules, Settings
 from penstock.records.operation import Entry, Kind, Operation
 from penstock.records.position import Partition, position
+from penstock.telemetry.metrics import Metrics
 
 RECORDS = 60_000
 BATCH = 4_000
@@ -136,6 +138,7 @@ class Bench:
             Refresh(cache, self._rulebook, self._clock),
             Housekeeping(log, store, self._catalog, self._clock, DAY_MS),
             Indexing(store, self._catalog, self._clock),
+            Observed(Metrics("worker", "bench"), None, self._clock),
             BATCH,
         )
         stop = asyncio.Event()

@@ -43,6 +43,7 @@ from penstock.records.filter import parse_filter
 from penstock.records.index import IndexSettings, ordered
 from penstock.records.position import position
 from penstock.records.record import State
+from penstock.telemetry.metrics import Metrics
 
 SIZES = (10_000, 1_000_000, 10_000_000)
 BATCH = 4_000
@@ -189,7 +190,9 @@ class Questions:
 async def measure(store: Store, sizes: list[int]) -> dict[str, dict[int, list[float]]]:
     clock, entropy = SystemClock(), SystemEntropy()
     cache = MemoryCache(1 << 20, clock, entropy)
-    query = Query(store, cache, clock, entropy, b"0" * 32, Limits(10_000, 2, 60.0))
+    query = Query(
+        store, cache, clock, entropy, b"0" * 32, Limits(10_000, 2, 60.0), Metrics("serve", "bench")
+    )
     with tempfile.TemporaryDirectory() as folder:
         source = [dict(one) for one in rows(unpack(Path(folder)))]
     held = [await hold(store, query, size, source) for size in sizes]

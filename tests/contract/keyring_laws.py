@@ -13,7 +13,7 @@ from penstock.records.scope import EVERYTHING, Rate, Scope, Verb
 
 NOW = 2**42
 """To come, by any server's clock: what expired long ago may be removed."""
-FULL_RATE = Rate(requests_per_second=0.5, bytes_per_second=2**40)
+FULL_RATE = Rate(requests_per_second=0.5, bytes_per_second=2.0**39)
 SCOPES = (Scope("orders-*", (Verb.READ, Verb.WRITE)), Scope("*", (Verb.ADMIN,)))
 
 

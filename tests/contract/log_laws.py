@@ -48,9 +48,10 @@ class LogLaws:
             operation(data=b'{"a":"%b"}' % (b"x" * 1_000_000)),
             operation(if_match="*", if_absent=True),
             operation(if_match="0" * 24, collection_id="0123456789abcdef"),
+            operation(trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         ]
         answers = await append(log, operations)
-        found = {entry.position: entry.operation for entry in await everything(log, 5)}
+        found = {entry.position: entry.operation for entry in await everything(log, 6)}
         assert found == dict(zip(answers, operations, strict=True))
 
     async def test_an_entry_has_the_time_at_which_it_was_appended(self, logs: Logs) -> None:

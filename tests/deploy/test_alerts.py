@@ -11,8 +11,9 @@ import promql_parser
 import pytest
 import yaml
 from deploy.chart import CHART, FOLDER
-from penstock.telemetry.metrics import PROCESS, Metrics
 from tests.support.chart import of_kind, release
+
+from penstock.telemetry.metrics import PROCESS, Metrics
 
 RUNBOOKS = (FOLDER.parent / "docs" / "operations" / "runbooks.md").read_text()
 RULES: list[dict[str, Any]] = [

@@ -27,6 +27,8 @@ def application_of(house: House, **replaced: Any) -> Application:
         "quarantine": parts.quarantine,
         "receipts": parts.receipts,
         "keys": parts.keys,
+        "metrics": engines.metrics,
+        "traces": engines.traces,
     }
     ready = replaced.pop("ready", _ready)
     more = {name: replaced.pop(name) for name in ("routes", "vouchers") if name in replaced}

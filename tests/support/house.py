@@ -22,6 +22,7 @@ from penstock.ports.log import Log
 from penstock.records.collection import Settings, Target
 from penstock.records.operation import Kind
 from penstock.records.scope import EVERYTHING
+from penstock.telemetry.traces import Traces
 from penstock.wiring import Engines, Parts, close, open_engines, parts, work
 
 ADMIN = Principal("default", "admin", EVERYTHING, is_operator=True)
@@ -39,6 +40,8 @@ class House:
         self._clock = clock
         self.between: Callable[[Log], Log] = lambda log: log
         """Put between the house and its log, to make it fail."""
+        self.traces: Traces | None = None
+        """Made of what it does, where a test wants to see them."""
         self.engines: Engines
         self.parts: Parts
         self._stop = asyncio.Event()
@@ -50,7 +53,7 @@ class House:
 
     async def start(self, *, worker: bool = True) -> None:
         engines = open_engines(self.configuration, clock=self._clock)
-        self.engines = engines._replace(log=self.between(engines.log))
+        self.engines = engines._replace(log=self.between(engines.log), traces=self.traces)
         self.parts = parts(self.configuration, self.engines)
         await self.parts.backlog.start()
         self.parts.authentication.start()

@@ -57,6 +57,16 @@ class KnownKeys:
     def start(self) -> None:
         self._rounds.start()
 
+    @property
+    def count(self) -> int:
+        """How many are known."""
+        return len(self._known)
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the keyring could be asked at the last comparison."""
+        return self._reached
+
     async def close(self) -> None:
         """Stop, and note what was used last, if that is possible at once."""
         await self._rounds.close()

@@ -71,6 +71,11 @@ class Tokens:
     def start(self) -> None:
         self._rounds.start()
 
+    @property
+    def count(self) -> int:
+        """How many are known."""
+        return len(self._known)
+
     async def close(self) -> None:
         await self._rounds.close()
         if self._asking is not None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Sequence
-from contextlib import aclosing, suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from penstock.access import Principal, Vouchers
 from penstock.api import guide, openapi, problem
@@ -16,7 +15,8 @@ from penstock.api.deadline import Deadlines
 from penstock.api.forwarded import Proxies
 from penstock.api.gate import Gate
 from penstock.api.headers import adopted_request_id, scan, timeout_ms
-from penstock.api.quota import declared_size, fields, paced
+from penstock.api.observed import Observed
+from penstock.api.quota import declared_size
 from penstock.api.request import (
     Request,
     Timing,
@@ -24,23 +24,23 @@ from penstock.api.request import (
     shutting_down,
     target_of,
 )
-from penstock.api.response import Answer, Headers, Response, Streamed
+from penstock.api.response import Answer, Response
 from penstock.api.route import METHODS, Route
 from penstock.api.router import Place, Router
 from penstock.api.routes import ROUTES
+from penstock.api.sending import send_stream, send_whole
 from penstock.api.services import Below, Ready, Services
 from penstock.api.turns import Turns
 from penstock.config import Configuration
 from penstock.errors import MethodNotAllowed, NotFound, OutcomeUnknown, PenstockError
 from penstock.ports.clock import Clock
 from penstock.ports.entropy import Entropy
-from penstock.telemetry.logs import logger
+from penstock.telemetry.logs import CURRENT, logger
+
+if TYPE_CHECKING:  # loaded only where traces are asked for
+    from penstock.telemetry.traces import Traces
 
 _PREFIX_BITS: Final = 40
-_CLOSE: Final = (b"connection", b"close")
-_BODILESS: Final = frozenset((204, 304))
-_PROBLEMS: Final = 400
-_TIMED_OUT: Final = 408
 
 _log = logger("api")
 
@@ -75,6 +75,8 @@ class Application:
             below.quarantine,
             below.receipts,
             below.keys,
+            below.metrics,
+            below.traces,
             clock,
             configuration,
             ready,
@@ -96,11 +98,18 @@ class Application:
         self._deadlines = Deadlines(clock.monotonic)
         self._request_prefix = f"{entropy.bits(_PREFIX_BITS):010x}-"
         self._requests = itertools.count()
+        names = (one.name for one in routes)
+        self._observed = Observed(below.metrics, names, clock, configuration, self._client)
+        self._observed.gate(self.gate)
+        self._traces = below.traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http", "the server is told to offer HTTP only"
         headers = scan(scope["headers"])
         request_id = adopted_request_id(headers) or self.new_request_id()
+        current = CURRENT.get()
+        if current is not None:
+            current.request_id = request_id
         request = Request(
             scope["method"],
             headers,
@@ -112,9 +121,16 @@ class Application:
         )
         if "waited" in scope:
             request.after(scope["waited"])
+        status = 0
+        self._observed.in_flight.value += 1
         try:
-            await self._respond(scope, request, send)
+            if self._traces is None:
+                status = await self._respond(scope, request, send)
+            else:
+                status = await self._traced(self._traces, scope, request, send)
         finally:
+            self._observed.in_flight.value -= 1
+            self._observed.ended(request, scope, status)
             if request.held:
                 self.gate.holding.give(request.held)
             if request.is_metered_stream and request.meter is not None:
@@ -122,13 +138,26 @@ class Application:
             if request.waits:
                 scope["waits"] = True
 
-    async def _respond(self, scope: Scope, request: Request, send: Send) -> None:
+    async def _traced(self, traces: Traces, scope: Scope, request: Request, send: Send) -> int:
+        """As `_respond`, within a span, which is also what is passed on."""
+        method = request.method
+        with traces.request(method, request.headers.get(b"traceparent")) as span:
+            ours = traces.current()
+            if ours:
+                request.headers = {**request.headers, b"traceparent": ours.encode()}
+            status = await self._respond(scope, request, send)
+            route = request.route
+            traces.answered(span, method, None if route is None else route.pattern, status)
+        return status
+
+    async def _respond(self, scope: Scope, request: Request, send: Send) -> int:
+        """Answer; returns the status, 0 where there was no one to answer."""
         try:
             answer = await self._answer(scope, request)
         except PenstockError as error:
             answer = self._problem(request, error, scope)
         except ClientGone:
-            return
+            return 0
         except asyncio.CancelledError:
             # Only the server cancels, when a request outlasts the time given to it at a stop.
             unknown = request.guard.late is OutcomeUnknown
@@ -145,11 +174,14 @@ class Application:
             marks = self._cors.marks(request.headers)
             answer = answer._replace(headers=(*answer.headers, *marks))
         # A client that has gone is no one to send to; what was begun for it is put away.
-        with suppress(ClientGone):
+        try:
             if isinstance(answer, Response):
-                await _send_whole(request, answer, send)
+                await send_whole(request, answer, send)
             else:
-                await _send_stream(request, answer, send)
+                await send_stream(request, answer, send)
+        except ClientGone:
+            return 0
+        return answer.status
 
     def new_request_id(self) -> str:
         """One that no other process makes, and this one never again."""
@@ -161,6 +193,7 @@ class Application:
 
     def refuse(self, error: PenstockError, headers: Sequence[tuple[bytes, bytes]] = ()) -> Response:
         """The answer to what is no request yet, or will not be; `headers` as they came."""
+        self._observed.refused(error)
         request_id = adopted_request_id(scan(headers)) or self.new_request_id()
         return problem.answer(error, request_id, ((b"x-request-id", request_id.encode()),))
 
@@ -171,7 +204,7 @@ class Application:
             preflight = self._cors.preflight(request.headers, _methods(place))
             if preflight is not None:
                 return preflight
-        route = None if place is None else place.routes.get(request.method)
+        route = request.route = None if place is None else place.routes.get(request.method)
         if place is None or not place.public:
             await self._identify(request)
             self._admit(request, route)
@@ -240,6 +273,7 @@ class Application:
         return self._proxies.client(scope.get("client", ""), request.headers)
 
     def _problem(self, request: Request, error: PenstockError, scope: Scope) -> Response:
+        self._observed.problem(error.code)
         if error.internal:
             _log.warning(
                 "request_refused",
@@ -262,46 +296,3 @@ def _without_route(place: Place | None, method: str) -> Response:
     if place is None:
         raise NotFound("route_not_found")
     raise MethodNotAllowed(place.methods)
-
-
-async def _send_whole(request: Request, answer: Response, send: Send) -> None:
-    status, headers, body = answer
-    length: Headers = ()
-    if status not in _BODILESS:
-        length = ((b"content-length", b"%d" % len(body)),)
-    if request.method == "HEAD":
-        body = b""
-    # A problem costs nothing: it would put off the very moment that it names.
-    if request.meter is not None and status < _PROBLEMS:
-        request.meter.debit(len(body), request.timing.clock.monotonic())
-    await send(_start(request, status, (*headers, *length)))
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _send_stream(request: Request, answer: Streamed, send: Send) -> None:
-    async with aclosing(answer.rest):
-        await send(_start(request, answer.status, answer.headers))
-        if request.method == "HEAD":
-            await send({"type": "http.response.body", "body": b""})
-            return
-        await _send_piece(request, answer.first, send)
-        async for piece in answer.rest:
-            await _send_piece(request, piece, send)
-        await send({"type": "http.response.body", "body": b""})
-
-
-async def _send_piece(request: Request, piece: bytes, send: Send) -> None:
-    if request.meter is not None:
-        await paced(request.meter, len(piece), request.timing.clock)
-    await send({"type": "http.response.body", "body": piece, "more_body": True})
-
-
-def _start(request: Request, status: int, headers: Headers) -> dict[str, object]:
-    more: Headers = ((b"x-request-id", request.request_id.encode()),)
-    if request.meter is not None:
-        more = (*more, *fields(request.meter, request.timing.clock.monotonic()))
-    # Where a client holds its body back until asked, and nobody will ask, what it sends next could
-    # be that body or another request.
-    if status == _TIMED_OUT or (request.body_pending and b"expect" in request.headers):
-        more = (*more, _CLOSE)
-    return {"type": "http.response.start", "status": status, "headers": (*headers, *more)}

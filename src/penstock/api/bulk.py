@@ -24,6 +24,7 @@ from penstock.errors import PenstockError
 from penstock.ingest import Bulk, Result
 from penstock.records.scope import Verb
 from penstock.telemetry.logs import logger
+from penstock.telemetry.metrics import Metrics
 
 _MEDIA: Final = frozenset(one.encode() for one in LINE_TYPES)
 
@@ -41,12 +42,16 @@ async def write_all(services: Services, request: Request) -> Streamed:
         pieces(request, _MEDIA, limits.max_bulk_bytes), LineSplitter(limits.max_line_bytes)
     )
     in_hand = LinesInHand(request.holding, services.turns)
-    results = _results(bulk, lines, in_hand, request.request_id)
+    results = _results(bulk, lines, in_hand, request.request_id, services.metrics)
     return Streamed(200, (NDJSON,), await anext(results), results)
 
 
 async def _results(
-    bulk: Bulk, lines: AsyncGenerator[list[Line], None], in_hand: LinesInHand, request_id: str
+    bulk: Bulk,
+    lines: AsyncGenerator[list[Line], None],
+    in_hand: LinesInHand,
+    request_id: str,
+    metrics: Metrics,
 ) -> AsyncGenerator[bytes, None]:
     """The result lines, in groups, and the last line. Raises only before the first result."""
     index = 0
@@ -59,13 +64,18 @@ async def _results(
     except (Exception, asyncio.CancelledError) as error:
         if not index or isinstance(error, ClientGone):
             raise
-        yield _failed(bulk, _told(error, request_id), request_id)
+        told = _told(error, request_id)
+        metrics.problems.of(metrics.role, told.code).add()
+        yield _failed(bulk, told, request_id)
     else:
         accepted, refused, receipt = bulk.summary
         done = BulkDone(accepted=accepted, refused=refused, receipt=receipt or msgspec.UNSET)
         yield _encode(done) + b"\n"
     finally:
         in_hand.close()
+        accepted, refused, _ = bulk.summary
+        metrics.bulk_lines.of("accepted").add(accepted)
+        metrics.bulk_lines.of("refused").add(refused)
 
 
 def rendered(group: Sequence[Result], start: int) -> bytes:

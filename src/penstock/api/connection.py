@@ -18,12 +18,13 @@ from uvicorn.server import ServerState
 from penstock.api.app import Application
 from penstock.api.exchange import Exchange
 from penstock.api.framing import malformed
-from penstock.api.head import closing, lines
+from penstock.api.head import Common, closing
 from penstock.api.incoming import Incoming
 from penstock.api.leaving import Leaving
 from penstock.api.request import request_timeout
 from penstock.api.stall import StallWatch
 from penstock.errors import PenstockError
+from penstock.telemetry.logs import own_context
 
 MOST_QUEUED: Final = 128
 """Requests that wait for the answers to those before them; behind these the connection ends."""
@@ -59,11 +60,11 @@ class Connection(asyncio.Protocol):
         self._idle_s = idle_s
         self._server = server_state
         self._loop = asyncio.get_running_loop()
+        self._new = own_context().copy
         self._incoming: Incoming
         self._transport: asyncio.Transport
         self._stall: StallWatch
-        self._common = b""
-        self._common_of: object = None
+        self._common = Common()
         self._deaf = False
         self._answering: Exchange | None = None
         self._queue: deque[Exchange] = deque()
@@ -156,10 +157,7 @@ class Connection(asyncio.Protocol):
     @property
     def common(self) -> bytes:
         # uvicorn makes these anew every second.
-        if self._common_of is not self._server.default_headers:
-            self._common_of = self._server.default_headers
-            self._common = lines(self._server.default_headers)
-        return self._common
+        return self._common.of(self._server.default_headers)
 
     def write(self, data: bytes) -> None:
         self._transport.write(data)
@@ -168,7 +166,7 @@ class Connection(asyncio.Protocol):
         if exchange.gone:
             self._gate.leave(exchange)
         else:
-            self._server.tasks.add(self._loop.create_task(self._run(exchange)))
+            self._server.tasks.add(self._loop.create_task(self._run(exchange), context=self._new()))
 
     def turn_away(self, exchange: Exchange) -> None:
         # Not at once: it may be one of many that were pipelined.

@@ -95,6 +95,7 @@ class Gate:
 
     Attributes:
         holding: the bodies in hand.
+        skimmed: how many were turned away by `refusal`.
     """
 
     def __init__(self, router: Router, configuration: Configuration, prefix: str) -> None:
@@ -112,6 +113,7 @@ class Gate:
         self.holding = Holding(configuration.ingest_bytes)
         self._look = Skimmer().look
         self._refusals = Refusals(prefix)
+        self.skimmed = 0
 
     @property
     def limits(self) -> dict[Budget, Limit]:
@@ -167,6 +169,7 @@ class Gate:
         if not line or not line.limit.is_full:
             return None
         line.limit.refused += 1
+        self.skimmed += 1
         return self._refusals.next(date)
 
     def overloaded(self) -> Unavailable:

@@ -18,6 +18,21 @@ def lines(headers: Headers | list[Header]) -> bytes:
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
+class Common:
+    """The lines of headers that every answer carries, made anew only when they are others."""
+
+    __slots__ = ("_headers", "_lines")
+
+    def __init__(self) -> None:
+        self._headers: list[Header] | None = None
+        self._lines = b""
+
+    def of(self, headers: list[Header]) -> bytes:
+        if self._headers is not headers:
+            self._headers, self._lines = headers, lines(headers)
+        return self._lines
+
+
 def whole(common: bytes, answer: Response) -> bytes:
     """An answer, whole; `common`: the header lines that every answer carries."""
     status, headers, body = answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from penstock.access import Meter, Principal
@@ -16,6 +16,9 @@ from penstock.errors import DeadlineExceeded, Malformed, Refused, Unavailable
 from penstock.ports.clock import Clock
 from penstock.records.identifier import check_record_id
 from penstock.records.operation import Birth
+
+if TYPE_CHECKING:  # a route knows what a request is
+    from penstock.api.route import Route
 
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}").fullmatch
@@ -46,6 +49,7 @@ class Request:
         query: the query parameters, each known to the route and given once.
         path, raw_query: as they came.
         receive: ASGI's.
+        route: where it goes; None where there is nothing.
         deadline: monotonic seconds by which it is to be answered.
         deadline_s: how long that takes, counted from when all of it has arrived.
         held: bytes of its body that were taken beyond what it declared.
@@ -75,6 +79,7 @@ class Request:
         "raw_query",
         "receive",
         "request_id",
+        "route",
         "subject",
         "timing",
         "waited_s",
@@ -108,6 +113,7 @@ class Request:
         self.birth: Birth | None = None
         self.arguments: list[bytes] = []
         self.query: dict[str, str] = {}
+        self.route: Route | None = None
         self.subject = ""
         self.principal: Principal
         self.meter: Meter | None = None
@@ -122,6 +128,11 @@ class Request:
     def record_id(self) -> str:
         """The record id in the path. Raises `Malformed` (`invalid_id`)."""
         return check_record_id(segment(self.arguments[1], "invalid_id"))
+
+    @property
+    def began(self) -> float:
+        """Monotonic seconds since when it is us who are waited for."""
+        return self.deadline - self.deadline_s
 
     def after(self, waited_s: float) -> None:
         """All of it had arrived so long before it began: its time has been running since."""

@@ -107,6 +107,17 @@ ROUTES: Final = (
     ),
     Route(
         "GET",
+        "/metrics",
+        pages.metrics,
+        name="metrics",
+        tag="Service",
+        summary="Its metrics, for Prometheus",
+        description="As OpenMetrics where `Accept` asks for that.",
+        replies=(Reply(200, "All of them.", str, media="text/plain"),),
+        public=True,
+    ),
+    Route(
+        "GET",
         "/openapi.json",
         pages.openapi,
         name="openapi",
@@ -126,6 +137,9 @@ ROUTES: Final = (
         public=True,
     ),
 )
+
+PROBES: Final = tuple(one for one in ROUTES if one.name in ("livez", "readyz", "metrics"))
+"""What also a process answers that has no part of the API."""
 
 
 def routes_of(role: Role) -> tuple[Route, ...]:

@@ -76,6 +76,11 @@ class Server:
             finally:
                 watching.cancel()
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._uvicorn.server_state.connections)
+
     def stop(self) -> None:
         """As on SIGTERM: leave, in so many steps, and return from `run`.
 

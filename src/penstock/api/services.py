@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from penstock.access import Access, KeyKeeping, Limits
 from penstock.api.response import Response
@@ -14,6 +15,10 @@ from penstock.ingest import Ingest
 from penstock.ports.clock import Clock
 from penstock.query import Query
 from penstock.records.receipt import Receipts
+from penstock.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:  # loaded only where traces are asked for
+    from penstock.telemetry.traces import Traces
 
 Ready = Callable[[], Awaitable[str | None]]
 """None when the process is ready for requests, else a sentence that says what is missing."""
@@ -21,7 +26,11 @@ Ready = Callable[[], Awaitable[str | None]]
 
 @dataclass(frozen=True)
 class Below:
-    """The parts of the house below the API."""
+    """The parts of the house below the API.
+
+    Attributes:
+        traces: None where nothing is traced.
+    """
 
     access: Access
     limits: Limits
@@ -30,6 +39,8 @@ class Below:
     quarantine: Quarantine
     receipts: Receipts
     keys: KeyKeeping
+    metrics: Metrics
+    traces: Traces | None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from penstock.ports.clock import Clock
 from penstock.ports.store import StoreBatch
 from penstock.records.letter import Letter
 from penstock.records.operation import Entry, Unreadable
+from penstock.records.outcome import Result, Results
 from penstock.records.position import Position
 from penstock.records.record import State
 from penstock.telemetry.logs import logger
@@ -53,18 +54,19 @@ class Burst:
 
 
 class Aside:
-    """Puts entries of one batch aside."""
+    """Puts entries of one batch aside, and notes it."""
 
-    def __init__(self, batch: StoreBatch, burst: Burst) -> None:
+    def __init__(self, batch: StoreBatch, burst: Burst, results: Results) -> None:
         self._batch = batch
         self._burst = burst
+        self._results = results
 
     async def unreadable(self, entries: Sequence[Unreadable]) -> None:
         """Keep what is no entry of ours; there is no record to mark."""
         for entry in entries:
             self._burst.note(entry.position, entry.reason)
             _log.error("entry_put_aside", position=entry.position, reason=entry.reason)
-        await self._batch.put_aside([Letter.of(entry, entry.reason) for entry in entries])
+        await self._keep([Letter.of(entry, entry.reason) for entry in entries])
 
     async def first(self, before: State | None, entries: Sequence[Entry], error: Exception) -> None:
         """Park a record: the first of these entries could not be applied."""
@@ -87,12 +89,16 @@ class Aside:
             await self._put(before, letters)
 
     async def _put(self, before: State | None, letters: Sequence[Letter]) -> None:
-        await self._batch.put_aside(letters)
+        await self._keep(letters)
         after = _parked(before, letters)
         if not await self._batch.swap(letters[0].collection_id, before, after):
             raise Unavailable(
                 "store_unavailable", internal=f"the record of {letters[0].position} has changed"
             )
+
+    async def _keep(self, letters: Sequence[Letter]) -> None:
+        await self._batch.put_aside(letters)
+        self._results |= {one.position: Result.QUARANTINED for one in letters}
 
 
 def reason_of(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from penstock.apply.aside import Aside, Burst
 from penstock.apply.fold import Limits
@@ -12,12 +13,19 @@ from penstock.errors import NotFound
 from penstock.ports.log import Slice
 from penstock.ports.store import Applied, Store
 from penstock.records.operation import Unreadable
-from penstock.records.outcome import Outcome, Result
+from penstock.records.outcome import Outcome, Result, Results
 from penstock.records.position import Partition
 from penstock.records.record import State
 
 Written = dict[str, Sequence[State]]
 """The states that the store confirmed, by collection id."""
+
+
+class Persisted(NamedTuple):
+    """What became of slices: the states written, and each entry that was not plainly applied."""
+
+    written: Written
+    results: Results
 
 
 class Persist:
@@ -30,8 +38,8 @@ class Persist:
         self._burst = burst
         self._novelty = Novelty()
 
-    async def slices(self, slices: Sequence[Slice], identity: Callable[[int], str]) -> Written:
-        """Apply slices of different partitions together; returns what was written.
+    async def slices(self, slices: Sequence[Slice], identity: Callable[[int], str]) -> Persisted:
+        """Apply slices of different partitions together; returns what became of them.
 
         A record has one partition, so they touch different records. Raises `Unavailable`: nothing
         was written, then; with a store that has no transactions some of it may have been, and
@@ -40,10 +48,11 @@ class Persist:
         """
         outcomes: list[Outcome] = []
         written: Written = {}
+        results: Results = {}
         groups = _grouped(slices)
         of_no_collection = groups.pop("", {})
         async with self._store.batch() as batch:
-            aside = Aside(batch, self._burst)
+            aside = Aside(batch, self._burst, results)
             await aside.unreadable(_unreadable(of_no_collection))
             for collection_id, records in groups.items():
                 try:
@@ -51,11 +60,12 @@ class Persist:
                 except NotFound as error:
                     outcomes.extend(_rejected(records, error))
                     continue
-                step = Step(batch, collection_id, rules, self._limits, aside)
+                step = Step(batch, collection_id, rules, self._limits, aside, results)
                 written[collection_id] = await step.write(records, self._novelty)
+            results |= {one.position: one.result for one in outcomes}
             outcomes.sort(key=lambda outcome: outcome.position)
             await batch.conclude(outcomes, _reached(slices, identity))
-        return written
+        return Persisted(written, results)
 
 
 def _grouped(slices: Sequence[Slice]) -> dict[str, ByRecord]:

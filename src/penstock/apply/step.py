@@ -10,6 +10,7 @@ from penstock.apply.rulebook import RulesByRevision
 from penstock.errors import PenstockError, Unavailable
 from penstock.ports.store import StoreBatch
 from penstock.records.operation import Entry, Kind
+from penstock.records.outcome import Results
 from penstock.records.record import Mark, State
 from penstock.telemetry.logs import logger
 
@@ -41,7 +42,7 @@ class Novelty:
 
 
 class Step:
-    """Writes what the entries of one collection make of its records."""
+    """Writes what the entries of one collection make of its records, and notes the outcomes."""
 
     def __init__(
         self,
@@ -50,12 +51,14 @@ class Step:
         rules: RulesByRevision,
         limits: Limits,
         aside: Aside,
+        results: Results,
     ) -> None:
         self._batch = batch
         self._collection_id = collection_id
         self._rules = rules
         self._limits = limits
         self._aside = aside
+        self._results = results
 
     async def write(self, records: ByRecord, novelty: Novelty) -> Sequence[State]:
         """Fold and write; returns the states written. What cannot be applied goes aside."""
@@ -165,6 +168,7 @@ class Step:
         outcomes = [outcome for one in folded.values() for outcome in one.outcomes]
         if outcomes:
             await self._batch.conclude(outcomes, {})
+            self._results |= {one.position: one.result for one in outcomes}
         states = [one.state for one in folded.values() if one.state is not None]
         stale = set(await self._batch.replace(self._collection_id, states))
         if stale:

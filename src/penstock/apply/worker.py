@@ -9,6 +9,7 @@ from typing import Final
 from penstock.apply.guard import starts
 from penstock.apply.housekeeping import Housekeeping
 from penstock.apply.indexing import Indexing
+from penstock.apply.observed import Observed
 from penstock.apply.persist import Persist
 from penstock.apply.refresh import Refresh
 from penstock.errors import Unavailable
@@ -40,6 +41,7 @@ class Worker:
         refresh: Refresh,
         housekeeping: Housekeeping,
         indexing: Indexing,
+        observed: Observed,
         batch_entries: int,
     ) -> None:
         self._log = log
@@ -48,9 +50,12 @@ class Worker:
         self._refresh = refresh
         self._housekeeping = housekeeping
         self._indexing = indexing
+        self._observed = observed
         self._batch_entries = batch_entries
         self.assigned = False
         """Whether it ever had partitions to read: before that, nothing is applied here."""
+        self.reads = False
+        """Whether it could ask the log, at its last try. It may have no partitions all the same."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. Raises `LogDiverged`, and whatever is a defect of ours.
@@ -64,18 +69,22 @@ class Worker:
             while not stop.is_set():
                 await self._round(consumer, stop)
         finally:
-            await _end(indexing)
+            await end(indexing)
             await consumer.close()
 
     async def _round(self, consumer: Consumer, stop: asyncio.Event) -> None:
         try:
             slices = await consumer.poll(self._batch_entries, _IDLE_S)
         except Unavailable as error:
+            self.reads = False
             _log.warning("log_not_read", reason=str(error))
             await _pause(stop, _LONGEST_PAUSE_S / 5)
             return
+        self.reads = True
         if slices:
-            if not await self._apply(slices, stop):
+            with self._observed.applying(slices):
+                done = await self._apply(slices, stop)
+            if not done:
                 return
             await consumer.commit({one.partition: one.entries[-1].position for one in slices})
         if _FEW < sum(len(slice_.entries) for slice_ in slices) < self._batch_entries // 4:
@@ -87,14 +96,16 @@ class Worker:
         pause = _FIRST_PAUSE_S
         while True:
             try:
-                written = await self._persist.slices(slices, self._log.identity)
+                persisted = await self._persist.slices(slices, self._log.identity)
             except Unavailable as error:
+                self._observed.put_off()
                 _log.warning("slices_not_applied", reason=str(error), again_in_s=pause)
                 if await _pause(stop, pause):
                     return False
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
             else:
-                await self._refresh.tell(written)
+                self._observed.applied(slices, persisted.results)
+                await self._refresh.tell(persisted.written)
                 return True
 
     async def _assign(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position | None]:
@@ -104,7 +115,7 @@ class Worker:
         return start
 
 
-async def _end(task: asyncio.Task[None]) -> None:
+async def end(task: asyncio.Task[None]) -> None:
     """Cancel, until it has ended: MongoDB's driver may take a cancellation for its own."""
     while not task.done():
         task.cancel()

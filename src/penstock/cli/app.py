@@ -9,6 +9,7 @@ from penstock.cli.check import check
 from penstock.cli.client import Ca, trusted
 from penstock.cli.exits import MEANINGS
 from penstock.cli.health import health
+from penstock.cli.lag import lag
 from penstock.cli.plan import plan
 from penstock.cli.serve import api, ingest, query, serve, worker
 
@@ -25,6 +26,7 @@ app.command()(ingest)
 app.command()(query)
 app.command()(worker)
 app.command()(check)
+app.command()(lag)
 app.command()(health)
 app.command()(plan)
 app.add_typer(collections.app, name="collections")

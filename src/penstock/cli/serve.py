@@ -16,6 +16,9 @@ from penstock.errors import ConfigurationError, LogDiverged, TooManyDefects, Una
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
 Port = Annotated[int | None, typer.Option(help="Port; 0 for any free one.")]
+MetricsPort = Annotated[
+    int | None, typer.Option(help="Port for /livez, /readyz and /metrics; 0 for any free one.")
+]
 Data = Annotated[Path | None, typer.Option(help="Directory of log, store and keys.")]
 
 
@@ -58,12 +61,12 @@ def query(host: Host = None, port: Port = None) -> None:
     _run(lambda: run(Configuration.read(host=host, port=port), _announce_service, Role.QUERY))
 
 
-def worker() -> None:
+def worker(port: MetricsPort = None) -> None:
     """Start a worker alone: one of a group that shares the log's partitions out."""
     from penstock.config import Configuration  # noqa: PLC0415  # the house loads where it is run
     from penstock.wiring import apply as run  # noqa: PLC0415  # likewise
 
-    _run(lambda: run(Configuration.read(), lambda: typer.echo("Penstock's worker runs")))
+    _run(lambda: run(Configuration.read(metrics_port=port), _announce_worker))
 
 
 def _run(run: Callable[[], int]) -> None:
@@ -80,6 +83,11 @@ def _run(run: Callable[[], int]) -> None:
         typer.echo(f"penstock: {error.internal or error}", err=True)
         raise typer.Exit(Exit.UNREACHABLE) from None
     raise typer.Exit(code)
+
+
+def _announce_worker(url: str | None) -> None:
+    typer.echo(f"Penstock's worker runs{'' if url is None else f', and answers on {url}'}")
+    sys.stdout.flush()
 
 
 def _announce_service(url: str, _new_admin_key: str | None, _data: Path) -> None:

@@ -170,6 +170,26 @@ class Configuration(BaseSettings):
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="The least level logged."
     )
+    access_log: bool = Field(
+        False, description="Whether every request is logged, with its route, status and time."
+    )
+    slow_request_ms: Milliseconds = Field(
+        400,
+        description="Time above which a request is logged (`slow_request`), streams apart; ten a "
+        "second at most.",
+    )
+    traces: bool = Field(
+        False,
+        description="Whether traces are made and sent by OTLP over HTTP, as the standard `OTEL_*` "
+        "variables say; see [metrics, logs and traces](telemetry.md#traces).",
+    )
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port on which a worker alone answers `/livez`, `/readyz` and `/metrics`; 0 "
+        "for any free one. Without it, none. Whatever has an API answers them on its own port.",
+    )
 
     deadline_ms: Milliseconds = Field(
         500, description="Time within which a read or write is answered, or refused."

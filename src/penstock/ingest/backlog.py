@@ -11,7 +11,15 @@ from penstock.errors import Unavailable
 from penstock.ports.clock import Clock
 from penstock.ports.log import Bounds, Log
 from penstock.ports.store import Store
-from penstock.records.position import Partition, Position, Reach, parse, position, reaches
+from penstock.records.position import (
+    Partition,
+    Position,
+    Reach,
+    parse,
+    partition_of,
+    position,
+    reaches,
+)
 
 _EVERY_S: Final = 0.05
 
@@ -31,6 +39,8 @@ class Backlog:
         self._latest: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
         self._refusal: str | None = None
+        self.entries = 0
+        """Between the last one noted and what is applied, over all partitions."""
 
     async def start(self) -> None:
         """Begin to watch; what an earlier process left behind is as old as the log says."""
@@ -58,7 +68,8 @@ class Backlog:
     @property
     def lag(self) -> float:
         """Seconds; 0 where all that was noted is applied."""
-        return self._clock.monotonic() - self._waiting[0][0] if self._waiting else 0.0
+        waiting = self._waiting  # which may be another one in a moment, to another thread
+        return self._clock.monotonic() - waiting[0][0] if waiting else 0.0
 
     def refuse(self, reason: str) -> None:
         """Admit nothing any more."""
@@ -114,3 +125,8 @@ class Backlog:
     async def _drop_applied(self) -> None:
         applied = await self._applied()
         self._waiting = deque(noted for noted in self._waiting if not reaches(applied, noted[1]))
+        last = {partition_of(where): where for _, where in self._waiting}
+        self.entries = sum(
+            parse(where).offset - (parse(applied[part]).offset if part in applied else -1)
+            for part, where in last.items()
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from penstock.errors import Fault, Invalid, QuotaExceeded
@@ -16,9 +17,11 @@ from penstock.records.document import encode
 from penstock.records.filter import Filter, shape
 from penstock.records.index import Index
 from penstock.telemetry.logs import logger
+from penstock.telemetry.metrics import Metrics
 
 _KNOWN_S: Final = 1.0
 _RETRY_S: Final = 1.0
+_ID_BYTES: Final = 4
 
 _log = logger("query")
 
@@ -47,12 +50,13 @@ class _Known(NamedTuple):
 
 
 class Guard:
-    """Plans queries, and holds back those that would scan."""
+    """Plans queries, holds back those that would scan, and tells how long they took."""
 
-    def __init__(self, store: Store, clock: Clock, limits: Limits) -> None:
+    def __init__(self, store: Store, clock: Clock, limits: Limits, metrics: Metrics) -> None:
         self._store = store
         self._clock = clock
         self._limits = limits
+        self._metrics = metrics
         self._known: dict[str, _Known] = {}
         self._scanning: Counter[str] = Counter()
 
@@ -98,18 +102,30 @@ class Guard:
             yield made
         finally:
             self._scanning[target.tenant] -= is_scan
-            taken = self._clock.monotonic() - began
-            if taken > self._limits.slow_s:
-                _log.warning(
-                    "slow_query",
-                    tenant=target.tenant,
-                    collection=target.collection.name,
-                    filter=shape(filter_),
-                    sort=",".join(one.text for one in sort),
-                    indexes=",".join(dict.fromkeys(one.index.name for one in made.streams)),
-                    is_served=made.is_served,
-                    ms=round(1000 * taken),
-                )
+            self._note(target, filter_, sort, made, self._clock.monotonic() - began)
+
+    def _note(
+        self, target: Target, filter_: Filter | None, sort: Sort, made: Plan, taken: float
+    ) -> None:
+        """Count it by its shape, and log it where it was slow: never with its values."""
+        asked, order = shape(filter_), ",".join(one.text for one in sort)
+        shape_id = blake2b(f"{asked}\x00{order}".encode(), digest_size=_ID_BYTES).hexdigest()
+        label = self._metrics.shape(shape_id)
+        self._metrics.queries.of(label).add()
+        self._metrics.query_seconds.of("index" if made.is_served else "scan").note(taken)
+        if taken > self._limits.slow_s:
+            self._metrics.slow_queries.of(label).add()
+            _log.warning(
+                "slow_query",
+                tenant=target.tenant,
+                collection=target.collection.name,
+                shape=shape_id,
+                filter=asked,
+                sort=order,
+                indexes=",".join(dict.fromkeys(one.index.name for one in made.streams)),
+                is_served=made.is_served,
+                ms=round(1000 * taken),
+            )
 
     async def _look(self, target: Target, deadline: float) -> _Known:
         collection = target.collection

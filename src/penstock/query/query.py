@@ -22,6 +22,7 @@ from penstock.query.page import Pages
 from penstock.query.settled import Outcomes
 from penstock.records.collection import Target
 from penstock.records.receipt import Receipt
+from penstock.telemetry.metrics import Metrics
 
 _PART: Final = 100
 _MOST_BYTES: Final = 32 * 1024 * 1024
@@ -38,12 +39,13 @@ class Query:
         entropy: Entropy,
         secret: bytes,
         limits: Limits,
+        metrics: Metrics,
     ) -> None:
         freshness = Freshness(store, clock)
         outcomes = Outcomes(store, freshness, clock)
         self._fetch = Fetch(store, cache, freshness, clock, entropy)
         self.fetch = self._fetch.one
-        guard, finder = Guard(store, clock, limits), Finder(store, clock)
+        guard, finder = Guard(store, clock, limits, metrics), Finder(store, clock)
         pages = Pages(store, finder, guard, freshness, clock, secret)
         self.page = Lists(pages, clock).page
         self.reach = pages.reach

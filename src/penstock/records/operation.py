@@ -46,6 +46,7 @@ class Operation(msgspec.Struct, array_like=True, gc=False, omit_defaults=True):
         revision: the revision of the collection's settings it was accepted under.
         if_match: the version that the record must be at; "*" for any that exists.
         if_absent: the record must not exist (If-None-Match: *).
+        trace: the `traceparent` (W3C Trace Context) of its append, where that was traced.
     """
 
     kind: int
@@ -57,6 +58,7 @@ class Operation(msgspec.Struct, array_like=True, gc=False, omit_defaults=True):
     revision: int = 1
     if_match: str | None = None
     if_absent: bool = False
+    trace: str = ""
 
     @property
     def key(self) -> str:

@@ -19,6 +19,10 @@ class Result(StrEnum):
     QUARANTINED = "quarantined"
 
 
+Results = dict[Position, Result]
+"""Of the entries that were not plainly applied."""
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """The outcome of the entry at `position`.
 

@@ -11,10 +11,12 @@ from typing import Final, Protocol
 import uvloop
 
 from penstock.apply.guard import stands
+from penstock.apply.lag import LagWatch
 from penstock.apply.thread import WorkerThread
-from penstock.apply.worker import Worker
+from penstock.apply.worker import Worker, end
 from penstock.errors import LogDiverged, Unavailable
 from penstock.telemetry.logs import logger
+from penstock.telemetry.loop import LoopLag
 from penstock.wiring.engines import Engines
 
 _LOOK_S: Final = 2.0
@@ -108,9 +110,16 @@ class NothingToApply:
 
 async def work(worker: Worker, engines: Engines, stop: asyncio.Event) -> None:
     """Run a worker until it is stopped; what is its own is closed on its loop."""
+    metrics = engines.metrics
+    loop_lag = LoopLag(metrics.loop_lag_seconds.of("worker"))
+    loop_lag.start()
+    watch = LagWatch(engines.log, engines.worker_store, engines.clock, metrics)
+    watching = asyncio.create_task(watch.run())
     try:
         await worker.run(stop)
     finally:
+        loop_lag.stop()
+        await end(watching)
         for own, shared in (
             (engines.worker_store, engines.store),
             (engines.worker_catalog, engines.catalog),

@@ -12,7 +12,8 @@ from penstock.ports.check import Check, Finding, failure, ok, warning
 from penstock.ports.clock import Clock
 from penstock.ports.entropy import Entropy
 from penstock.records.operation import CLIENT_RETENTION_MS
-from penstock.wiring.engines import driver, revealed
+from penstock.wiring.driver import driver
+from penstock.wiring.engines import revealed
 
 _LIMIT_S: Final = 60.0
 """For all that is asked of one engine: longer than all its steps may take."""

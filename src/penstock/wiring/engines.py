@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pydantic import SecretStr
 
+from penstock import __version__
 from penstock.config.settings import Configuration
 from penstock.errors import ConfigurationError, Unavailable
 from penstock.ports.cache import Cache
@@ -19,6 +20,13 @@ from penstock.ports.issuer import Issuer
 from penstock.ports.keyring import Keyring
 from penstock.ports.log import Log
 from penstock.ports.store import Store
+from penstock.telemetry.metrics import Metrics
+from penstock.wiring import tracing
+from penstock.wiring.driver import driver
+from penstock.wiring.observing import CacheCalls
+
+if TYPE_CHECKING:  # loaded only where traces are asked for
+    from penstock.telemetry.traces import Traces
 
 
 class Engines(NamedTuple):
@@ -28,6 +36,8 @@ class Engines(NamedTuple):
         issuer: of tokens; None where none are taken.
         worker_store, worker_catalog, worker_cache: the same, for the worker's event loop, since
             connections belong to one. For engines without connections, the very same.
+        metrics: of this process.
+        traces: None where none are asked for.
         release: lets go of the data directory.
     """
 
@@ -45,6 +55,8 @@ class Engines(NamedTuple):
     secret: bytes
     admin_key: str
     new_admin_key: bool
+    metrics: Metrics
+    traces: Traces | None
     release: Callable[[], None]
 
 
@@ -71,6 +83,7 @@ def open_engines(
     configuration: Configuration,
     clock: Clock | None = None,
     needs: Needs = EVERYTHING,
+    role: str = "serve",
 ) -> Engines:
     """The engines that the configuration names; embedded ones where it names none.
 
@@ -78,6 +91,7 @@ def open_engines(
         configuration: names them.
         clock: another than the system's.
         needs: of this process.
+        role: of it, as its metrics and traces say.
 
     The data directory is locked until `close`; where nothing is kept in it, it is not made. Raises
     `ConfigurationError` where an engine cannot be used, or is in use.
@@ -89,15 +103,16 @@ def open_engines(
 
     clock = clock or SystemClock()
     entropy = SystemEntropy()
+    metrics, traces = Metrics(role, __version__), tracing.opened(configuration, role)
     keys = _keys(configuration, entropy, needs)
     with opening(configuration.data):
         store, catalog = stored = _open_store(configuration, clock, entropy)
         worker_stored = (
             _open_store(configuration, clock, entropy) if configuration.store_url else stored
         )
-        cache = _open_cache(configuration, clock, entropy)
+        cache = _open_cache(configuration, clock, entropy, metrics, "requests")
         return Engines(
-            log=_open_log(configuration, clock, entropy) if needs.log else AbsentLog(),
+            log=_open_log(configuration, clock, entropy, metrics) if needs.log else AbsentLog(),
             store=store,
             cache=cache,
             catalog=catalog,
@@ -106,13 +121,17 @@ def open_engines(
             worker_store=worker_stored[0],
             worker_catalog=worker_stored[1],
             worker_cache=(
-                _open_cache(configuration, clock, entropy) if configuration.cache_url else cache
+                _open_cache(configuration, clock, entropy, metrics, "worker")
+                if configuration.cache_url
+                else cache
             ),
             clock=clock,
             entropy=entropy,
             secret=keys.secret,
             admin_key=keys.admin_key,
             new_admin_key=keys.new_admin_key,
+            metrics=metrics,
+            traces=traces,
             release=keys.release,
         )
 
@@ -150,12 +169,15 @@ def _nothing() -> None:
     """There is no data directory to let go of."""
 
 
-def _open_log(configuration: Configuration, clock: Clock, entropy: Entropy) -> Log:
+def _open_log(
+    configuration: Configuration, clock: Clock, entropy: Entropy, metrics: Metrics
+) -> Log:
+    appended = metrics.append_entries.of().note
     url = revealed(configuration.log_url)
     if url is None:
         from penstock.adapters.embedded.log import EmbeddedLog
 
-        return EmbeddedLog(configuration.data / "log.db", clock, entropy)
+        return EmbeddedLog(configuration.data / "log.db", clock, entropy, appended)
     with driver("PENSTOCK_LOG_URL", "kafka"):
         from penstock.adapters.kafka.address import settings_of
         from penstock.adapters.kafka.log import KafkaLog
@@ -168,6 +190,7 @@ def _open_log(configuration: Configuration, clock: Clock, entropy: Entropy) -> L
             configuration.log_retention_ms,
             configuration.log_group_protocol,
             clock,
+            appended,
         )
     except Unavailable as error:
         raise ConfigurationError(f"PENSTOCK_LOG_URL cannot be used: {error.internal}") from error
@@ -216,7 +239,9 @@ def _open_issuer(configuration: Configuration) -> Issuer | None:
     return WebIssuer(issuer, keys)
 
 
-def _open_cache(configuration: Configuration, clock: Clock, entropy: Entropy) -> Cache:
+def _open_cache(
+    configuration: Configuration, clock: Clock, entropy: Entropy, metrics: Metrics, caller: str
+) -> Cache:
     url = revealed(configuration.cache_url)
     if url is None:
         from penstock.adapters.embedded.cache import MemoryCache
@@ -224,18 +249,8 @@ def _open_cache(configuration: Configuration, clock: Clock, entropy: Entropy) ->
         return MemoryCache(configuration.cache_bytes, clock, entropy)
     with driver("PENSTOCK_CACHE_URL", "redis"):
         from penstock.adapters.redis.cache import RedisCache
-    return RedisCache(url, configuration.cache_timeout_ms / 1000, clock, entropy)
-
-
-@contextmanager
-def driver(setting: str, extra: str) -> Iterator[None]:
-    """A setting that needs a driver says which, where it is not installed."""
-    try:
-        yield
-    except ImportError as error:
-        raise ConfigurationError(
-            f"{setting} needs a driver that is not installed: pip install 'penstock[{extra}]'"
-        ) from error
+    called = CacheCalls(metrics, caller)
+    return RedisCache(url, configuration.cache_timeout_ms / 1000, clock, entropy, called)
 
 
 def revealed(value: SecretStr | None) -> str | None:
@@ -249,4 +264,6 @@ async def close(engines: Engines) -> None:
     await engines.catalog.close()
     await engines.keyring.close()
     await engines.cache.close()
+    if engines.traces is not None:
+        await asyncio.to_thread(engines.traces.close)
     engines.release()

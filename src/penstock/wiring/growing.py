@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from penstock.config.settings import Configuration
 from penstock.errors import ConfigurationError
-from penstock.wiring.engines import driver, revealed
+from penstock.wiring.driver import driver
+from penstock.wiring.engines import revealed
 
 if TYPE_CHECKING:  # without its driver, a log in Kafka is not loaded
     from penstock.adapters.kafka.growing import Growing

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,13 +29,13 @@ from penstock.apply.fold import Limits as RecordLimits
 from penstock.apply.guard import starts
 from penstock.apply.housekeeping import Housekeeping
 from penstock.apply.indexing import Indexing
+from penstock.apply.observed import Observed
 from penstock.apply.persist import Persist
 from penstock.apply.quarantine import Quarantine
 from penstock.apply.refresh import Refresh
 from penstock.apply.rulebook import Rulebook
 from penstock.apply.worker import Worker
 from penstock.config.settings import Configuration
-from penstock.errors import ConfigurationError
 from penstock.ingest.accept import Ingest
 from penstock.ingest.backlog import Backlog
 from penstock.ingest.bulk import BulkPace
@@ -47,6 +46,8 @@ from penstock.records.operation import CLIENT_RETENTION_MS
 from penstock.records.receipt import Receipts
 from penstock.records.scope import Rate
 from penstock.telemetry.logs import configure
+from penstock.telemetry.loop import LoopLag
+from penstock.wiring import tracing
 from penstock.wiring.applying import (
     Applying,
     NothingToApply,
@@ -55,10 +56,21 @@ from penstock.wiring.applying import (
     work,
 )
 from penstock.wiring.engines import Engines, Needs, close, open_engines
-from penstock.wiring.roles import Part, check_shared, forwarding_of, part_of
+from penstock.wiring.observing import (
+    follow_backlog,
+    follow_credentials,
+    follow_fleets,
+    follow_server,
+    observed,
+)
+from penstock.wiring.probing import answering
+from penstock.wiring.roles import Part, check_budgets, check_shared, forwarding_of, part_of
 
 Announce = Callable[[str, str | None, Path], None]
 """Told, once requests are taken: the address, the admin key if it was made just now, the data."""
+
+AnnounceWorker = Callable[[str | None], None]
+"""Told that a worker begins, and the address at which it answers, if it does."""
 
 _SWITCH_INTERVAL_S: Final = 0.001
 _COLLECT_EVERY: Final = (50_000, 20, 50)
@@ -87,13 +99,13 @@ def serve(configuration: Configuration, announce: Announce, role: Role | None = 
 
     Raises `ConfigurationError` where the configuration cannot work.
     """
-    configure(configuration.log_level)
-    _check_budgets(configuration)
+    _configure_logs(configuration)
+    check_budgets(configuration)
     part = part_of(role, configuration)
     # The API and the worker are two threads: one that comes back from SQLite must not wait the
     # default 5 ms for the interpreter.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    engines = open_engines(configuration, needs=part.needs)
+    engines = open_engines(configuration, needs=part.needs, role=part.role)
     # What exists now lives as long as the process, and requests leave hardly a cycle behind: the
     # collector need not look at the one, nor often for the other.
     gc.freeze()
@@ -122,6 +134,8 @@ async def _serve(
             house.quarantine,
             house.receipts,
             house.keys,
+            engines.metrics,
+            engines.traces,
         ),
         engines.clock,
         engines.entropy,
@@ -131,6 +145,11 @@ async def _serve(
         Vouchers(engines.secret, engines.clock) if part.vouched else None,
     )
     server = Server(application, configuration)
+    follow_server(engines.metrics, server)
+    follow_backlog(engines.metrics, house.backlog)
+    follow_fleets(engines.metrics, forwarding)
+    loop_lag = LoopLag(engines.metrics.loop_lag_seconds.of("requests"))
+    loop_lag.start()
     if part.needs.log:
         # Before anything is acknowledged: a log that the worker would refuse takes no writes.
         await starts(engines.log, engines.store, list(await engines.log.bounds()))
@@ -151,6 +170,7 @@ async def _serve(
     try:
         await server.run(lambda url: announce(url, new_key, configuration.data))
     finally:
+        loop_lag.stop()
         await house.authentication.close()
         await forwarding.close()
         await house.backlog.close()
@@ -166,54 +186,44 @@ def _applying(house: Parts, engines: Engines, part: Part) -> Applying:
     return WorkersElsewhere(engines) if part.needs.log else NothingToApply()
 
 
-def apply(configuration: Configuration, announce: Callable[[], None]) -> int:
+def apply(configuration: Configuration, announce: AnnounceWorker) -> int:
     """Run a worker alone until SIGTERM or SIGINT; returns the exit code.
 
     Raises `ConfigurationError` where the configuration cannot work, `LogDiverged`.
     """
-    configure(configuration.log_level)
+    _configure_logs(configuration)
     check_shared(configuration)
-    engines = open_engines(configuration, needs=Needs(secret=False))
+    engines = open_engines(configuration, needs=Needs(secret=False), role="worker")
     return uvloop.run(_apply(configuration, engines, announce))
 
 
-async def _apply(
-    configuration: Configuration, engines: Engines, announce: Callable[[], None]
-) -> int:
+async def _apply(configuration: Configuration, engines: Engines, announce: AnnounceWorker) -> int:
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    announce()
+    house = parts(configuration, engines)
     try:
-        await work(_worker(configuration, engines), engines, stop)
+        async with answering(house, engines, configuration, stop) as url:
+            announce(url)
+            await work(house.worker, engines, stop)
     finally:
         await close(engines)
     return 0
 
 
-def _check_budgets(configuration: Configuration) -> None:
-    """Raise where what is acknowledged could be lost, or what is allowed could never be taken."""
-    if configuration.backlog_ms > configuration.log_retention_ms:
-        raise ConfigurationError(
-            "Writes would be acknowledged for longer than the log keeps what is not applied: "
-            "PENSTOCK_BACKLOG_MS is at most PENSTOCK_LOG_RETENTION_MS."
-        )
-    if configuration.ingest_bytes < configuration.max_body_bytes:
-        raise ConfigurationError(
-            "The largest body would never fit: "
-            "PENSTOCK_INGEST_BYTES is at least PENSTOCK_MAX_BODY_BYTES."
-        )
+def _configure_logs(configuration: Configuration) -> None:
+    configure(configuration.log_level, tracing.current_id() if configuration.traces else None)
 
 
 def parts(configuration: Configuration, engines: Engines) -> Parts:
     """The services and the worker on these engines."""
+    worker = _worker(configuration, observed(engines, "worker"))
+    engines = observed(engines, "requests")
     receipts = Receipts(engines.secret)
     backlog = Backlog(engines.log, engines.store, engines.clock, configuration.backlog_ms)
     limits = Limits(_granted(configuration), engines.secret)
     known = KnownKeys(engines.keyring, engines.clock)
-    authentication = Authentication(
-        engines.admin_key, known, _tokens(configuration, engines), engines.clock
-    )
+    tokens = _tokens(configuration, engines)
+    follow_credentials(engines.metrics, known, tokens)
+    authentication = Authentication(engines.admin_key, known, tokens, engines.clock)
     return Parts(
         authentication=authentication,
         access=Access(authentication, engines.catalog, engines.clock),
@@ -234,7 +244,7 @@ def parts(configuration: Configuration, engines: Engines) -> Parts:
         receipts=receipts,
         backlog=backlog,
         quarantine=_quarantine(configuration, engines),
-        worker=_worker(configuration, engines),
+        worker=worker,
     )
 
 
@@ -260,7 +270,13 @@ def _query(configuration: Configuration, engines: Engines) -> Query:
         configuration.scan_records, configuration.scans_at_once, configuration.slow_query_ms / 1000
     )
     return Query(
-        engines.store, engines.cache, engines.clock, engines.entropy, engines.secret, limits
+        engines.store,
+        engines.cache,
+        engines.clock,
+        engines.entropy,
+        engines.secret,
+        limits,
+        engines.metrics,
     )
 
 
@@ -293,5 +309,6 @@ def _worker(configuration: Configuration, engines: Engines) -> Worker:
             configuration.log_retention_ms,
         ),
         Indexing(engines.worker_store, engines.worker_catalog, engines.clock),
+        Observed(engines.metrics, engines.traces, engines.clock),
         configuration.apply_entries,
     )

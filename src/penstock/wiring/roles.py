@@ -18,6 +18,7 @@ class Part(NamedTuple):
     """What a process does.
 
     Attributes:
+        role: as it is called.
         routes: what it takes.
         needs: of the engines.
         applies: whether a worker runs in it.
@@ -25,6 +26,7 @@ class Part(NamedTuple):
         passes_on: the setting, and the addresses, of each service that it passes requests on to.
     """
 
+    role: str
     routes: Sequence[Route]
     needs: Needs
     applies: bool = False
@@ -38,14 +40,15 @@ def part_of(role: Role | None, configuration: Configuration) -> Part:
     Raises `ConfigurationError` where it would need what is not configured.
     """
     if role is None:
-        return Part(ROUTES, EVERYTHING, applies=True)
+        return Part("serve", ROUTES, EVERYTHING, applies=True)
     if role is Role.QUERY:
         _check_store(configuration)
         needs = Needs(log=False, keys=False, shared_secret=True)
-        return Part(routes_of(role), needs, vouched=True)
+        return Part(role, routes_of(role), needs, vouched=True)
     if role is Role.INGEST:
         check_shared(configuration)
-        return Part(routes_of(role), Needs(keys=False, shared_secret=True), vouched=True)
+        needs = Needs(keys=False, shared_secret=True)
+        return Part(role, routes_of(role), needs, vouched=True)
     given = {
         Role.INGEST: ("PENSTOCK_INGEST_URLS", configuration.ingest_urls),
         Role.QUERY: ("PENSTOCK_QUERY_URLS", configuration.query_urls),
@@ -56,7 +59,7 @@ def part_of(role: Role | None, configuration: Configuration) -> Part:
     else:
         check_shared(configuration)
     needs = Needs(log=Role.INGEST not in passes_on, shared_secret=bool(passes_on))
-    return Part(ROUTES, needs, passes_on=passes_on)
+    return Part(role, ROUTES, needs, passes_on=passes_on)
 
 
 def forwarding_of(part: Part, configuration: Configuration, engines: Engines) -> Forwarding:
@@ -72,6 +75,20 @@ def forwarding_of(part: Part, configuration: Configuration, engines: Engines) ->
         for role, (setting, urls) in part.passes_on.items()
     }
     return Forwarding(fleets, Vouchers(engines.secret, engines.clock), engines.clock)
+
+
+def check_budgets(configuration: Configuration) -> None:
+    """Raise where what is acknowledged could be lost, or what is allowed could never be taken."""
+    if configuration.backlog_ms > configuration.log_retention_ms:
+        raise ConfigurationError(
+            "Writes would be acknowledged for longer than the log keeps what is not applied: "
+            "PENSTOCK_BACKLOG_MS is at most PENSTOCK_LOG_RETENTION_MS."
+        )
+    if configuration.ingest_bytes < configuration.max_body_bytes:
+        raise ConfigurationError(
+            "The largest body would never fit: "
+            "PENSTOCK_INGEST_BYTES is at least PENSTOCK_MAX_BODY_BYTES."
+        )
 
 
 def check_shared(configuration: Configuration) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -61,10 +61,24 @@ _log = logger("log")
 
 
 class EmbeddedLog:
-    """`ports.log.Log` on one file, with one partition."""
+    """`ports.log.Log` on one file, with one partition.
 
-    def __init__(self, path: Path, clock: Clock, entropy: Entropy) -> None:
+    Args:
+        path: of the file.
+        clock: for the entries' times, and deadlines.
+        entropy: for the identity of a new log.
+        appended: told after each commit how many entries it made durable.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        entropy: Entropy,
+        appended: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._path = path
+        self._appended = appended
         self._clock = clock
         self._connection = connect(path, "FULL")
         self._identity = self._prepare(entropy)
@@ -211,6 +225,7 @@ class EmbeddedLog:
         else:
             self._last_offset, self._last_time = batch.last_offset, batch.time
             self._tail.add(batch)
+            self._appended(len(batch.operations))
             self._accept(group, batch.positions)
             self._wake.all()
 

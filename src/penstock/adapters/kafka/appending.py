@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -31,14 +31,20 @@ class Appending:
         generations: as they were opened.
         timeout_ms: after which an append is given up, its outcome unknown.
         clock: for deadlines.
+        appended: see `log.KafkaLog`.
     """
 
     def __init__(
-        self, settings: Settings, generations: Generations, timeout_ms: int, clock: Clock
+        self,
+        settings: Settings,
+        generations: Generations,
+        timeout_ms: int,
+        clock: Clock,
+        appended: Callable[[int], None],
     ) -> None:
         self._generations = generations
         self._clock = clock
-        self._appender = Appender(settings, timeout_ms, clock)
+        self._appender = Appender(settings, timeout_ms, clock, appended)
         self._generation = generations.current
         self._refusal: str | None = None
         self._waiting: dict[asyncio.Future[None], asyncio.AbstractEventLoop] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from confluent_kafka import Consumer, TopicPartition
@@ -37,6 +37,7 @@ class KafkaLog:
         retention_ms: of the first topic, where it is created.
         group_protocol: of the group of workers, `classic` or `consumer`.
         clock: for deadlines.
+        appended: told after each round of delivery reports how many entries became durable.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class KafkaLog:
         retention_ms: int,
         group_protocol: str,
         clock: Clock,
+        appended: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._name = name
@@ -55,7 +57,7 @@ class KafkaLog:
         self._clock = clock
         self._generations = Generations(Cluster(settings), name)
         self._generations.open(partitions, retention_ms)
-        self._appending = Appending(settings, self._generations, timeout_ms, clock)
+        self._appending = Appending(settings, self._generations, timeout_ms, clock, appended)
         self._reader = Consumer(
             {
                 **settings,

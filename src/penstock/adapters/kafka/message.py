@@ -2,7 +2,7 @@
 
 The value is the operation's JSON, the key decides the partition, and the rest is in headers after
 the CloudEvents Kafka protocol binding, version 1.0.2, binary content mode: any other consumer can
-read the topic.
+read the topic. `ce_traceparent` is of the CloudEvents extension for distributed tracing.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ def headers_of(operation: Operation) -> _Headers:
         headers.append(("ce_ifmatch", operation.if_match.encode()))
     if operation.if_absent:
         headers.append(("ce_ifabsent", b"true"))
+    if operation.trace:
+        headers.append(("ce_traceparent", operation.trace.encode()))
     return headers
 
 
@@ -57,6 +59,7 @@ def entry_of(message: Message, position: Position) -> Entry:
             int(headers["ce_revision"]),
             None if if_match is None else if_match.decode(),
             "ce_ifabsent" in headers,
+            headers.get("ce_traceparent", b"").decode(),
         )
     except (KeyError, ValueError, AttributeError, TypeError) as error:
         raw = _pack((message.key(), message.value(), message.headers()))

@@ -9,7 +9,7 @@ import asyncio
 import threading
 import zlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -99,10 +99,18 @@ class Appender:
         timeout_ms: after which an append is answered, its outcome unknown. Its messages are given
             up after ten times that, longer than it takes a cluster to find a new leader.
         clock: for that.
+        appended: see `log.KafkaLog`.
     """
 
-    def __init__(self, settings: Settings, timeout_ms: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        timeout_ms: int,
+        clock: Clock,
+        appended: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._clock = clock
+        self._appended = appended
         self._timeout_s = timeout_ms / 1000
         self._producer = Producer(
             {
@@ -236,6 +244,8 @@ class Appender:
 
     def _tell(self) -> None:
         done, self._done = self._done, []
+        if done:
+            self._appended(sum(len(waiting.answers) for waiting in done))
         by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
         for waiting in done:
             by_loop.setdefault(waiting.loop, []).append(waiting)

@@ -23,7 +23,7 @@ from pymongo.errors import (
 )
 from pymongo.read_concern import ReadConcern
 
-from penstock.errors import DeadlineExceeded, Unavailable
+from penstock.errors import ConfigurationError, DeadlineExceeded, Unavailable
 
 Document = dict[str, Any]
 Client = AsyncMongoClient[Document]
@@ -57,8 +57,18 @@ def connect(url: str, timeout_s: float) -> Client:
     Args:
         url: of MongoDB, with whatever else it says of TLS and credentials.
         timeout_s: of each operation, with the search for a primary and all retries.
+
+    Raises `ConfigurationError` for an address that is none.
     """
-    return AsyncMongoClient(url, timeoutMS=round(timeout_s * 1000), appname="penstock")
+    try:
+        return AsyncMongoClient(url, timeoutMS=round(timeout_s * 1000), appname="penstock")
+    except (PyMongoError, ValueError):
+        # What the driver says may hold a part of the address, and so of a password.
+        raise ConfigurationError(
+            "PENSTOCK_STORE_URL is no address of MongoDB's (mongodb://user:password@host:port/?…, "
+            "with reserved characters in user and password percent-encoded), or has an option that "
+            "is wrong."
+        ) from None
 
 
 def database_of(client: Client, name: str) -> Database:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from penstock.adapters.redis import script
@@ -33,10 +33,18 @@ class RedisCache:
         timeout_s: of each call.
         clock: for the breaker.
         entropy: makes the times to live differ, by a tenth at most.
+        called: told after each call whether it was `answered`, `failed` or `left_out`.
     """
 
-    def __init__(self, url: str, timeout_s: float, clock: Clock, entropy: Entropy) -> None:
-        self._connection = Connection(url, timeout_s, clock)
+    def __init__(
+        self,
+        url: str,
+        timeout_s: float,
+        clock: Clock,
+        entropy: Entropy,
+        called: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._connection = Connection(url, timeout_s, clock, called)
         self._entropy = entropy
 
     async def get(self, keys: Sequence[Key], time_s: float | None = None) -> list[Cached | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -38,9 +38,16 @@ class Connection:
             with any number of hosts, of which one that answers is enough.
         timeout_s: of all commands of a call, connecting included.
         clock: for the breaker.
+        called: see `cache.RedisCache`.
     """
 
-    def __init__(self, url: str, timeout_s: float, clock: Clock) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_s: float,
+        clock: Clock,
+        called: Callable[[str], None] = lambda _: None,
+    ) -> None:
         scheme = urlsplit(url).scheme
         if scheme not in _SCHEMES:
             known = ", ".join(f"{one}://" for one in _SCHEMES)
@@ -50,6 +57,7 @@ class Connection:
         if len(self._nodes) > 1 and not self.is_cluster:
             raise ConfigurationError("PENSTOCK_CACHE_URL: only a cluster has several hosts")
         self._timeout_s = timeout_s
+        self._called = called
         self._breaker = Breaker(clock.monotonic)
         self._clients: dict[asyncio.AbstractEventLoop, Redis | RedisCluster] = {}
 
@@ -64,7 +72,10 @@ class Connection:
                 breaker is for those who waited their full time.
         """
         is_short = time_s is not None and time_s < self._timeout_s
-        if (time_s is not None and time_s <= 0) or self._breaker.is_open:
+        if time_s is not None and time_s <= 0:
+            return None
+        if self._breaker.is_open:
+            self._called("left_out")
             return None
         try:
             async with asyncio.timeout(time_s if is_short else self._timeout_s):
@@ -84,10 +95,12 @@ class Connection:
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
             if is_short and isinstance(error, TimeoutError):
                 return None
+            self._called("failed")
             if self._breaker.failed():
                 _log.warning("cache_left_alone", reason=repr(error))
             return None
         self._breaker.succeeded()
+        self._called("answered")
         return replies
 
     async def close(self) -> None:

@@ -72,6 +72,15 @@ class Fleet:
         for upstream in self._all.values():
             upstream.close()
 
+    def count(self, *, usable: bool) -> int:
+        """How many processes are known; with `usable`, of those that are to be asked."""
+        every = list(self._all.values())
+        return sum(one.usable for one in every) if usable else len(every)
+
+    def in_flight(self) -> int:
+        """Requests that have no answer yet."""
+        return sum(one.in_flight for one in list(self._all.values()))
+
     def choose(self, not_this: Upstream | None = None) -> Upstream | None:
         """The less busy of two, which are taken in turn and at random; None where there is none.
 

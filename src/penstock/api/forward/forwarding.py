@@ -33,10 +33,13 @@ class Forwarding:
         self.fleets = fleets
         self._whole: dict[Role, Whole] = {}
         self._streamer: dict[Role, Streamer] = {}
+        self._hedging: dict[Role, Hedging] = {}
         for role, fleet in fleets.items():
             service = Service(fleet, vouchers)
             # A write is not hedged: what is slow then is the log, and twice as much would be in it.
             hedging = Hedging(fleet, clock.monotonic) if role is Role.QUERY else None
+            if hedging is not None:
+                self._hedging[role] = hedging
             self._whole[role] = Whole(service, hedging)
             self._streamer[role] = Streamer(service)
 
@@ -46,6 +49,10 @@ class Forwarding:
             replace(one, handler=self._handler(one)) if one.role in self.fleets else one
             for one in routes
         )
+
+    def hedged(self, role: Role) -> int:
+        """How many requests were sent to a service a second time."""
+        return self._hedging[role].sent if role in self._hedging else 0
 
     async def start(self) -> None:
         """Look who is there."""
