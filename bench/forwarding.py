@@ -26,6 +26,7 @@ import uvloop
 from bench.load import Outcome, request, run
 from penstock.adapters.embedded.clock import SystemClock
 from penstock.api.app import Application
+from penstock.api.forward.address import Address
 from penstock.api.forward.link import Link, Reply
 from penstock.api.forward.upstream import Upstream
 from penstock.api.server import Server
@@ -57,7 +58,7 @@ class Waiting:
 
 
 def our_own(host: str, port: int) -> Ask:
-    upstream = Upstream((host, port), SystemClock(), lambda: None)
+    upstream = Upstream(Address(host, port, host, None), SystemClock(), lambda: None)
     lines = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
 
     async def ask() -> tuple[int, bytes]:

@@ -25,6 +25,8 @@ from tests.support.server import Server
 RECORDS_EACH = 5
 _AGAIN_S = 0.05
 _SETTLED_S = 60
+_PATIENCE_S = 30
+"""Longer than any deadline: what was not answered by then never will be."""
 
 
 class Put(NamedTuple):
@@ -187,7 +189,7 @@ def _is_ready(url: str) -> bool:
 
 
 def _connected(url: str) -> closing[http.client.HTTPConnection]:
-    return closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=10))
+    return closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=_PATIENCE_S))
 
 
 def make_collection(url: str) -> None:

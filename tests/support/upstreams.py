@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
@@ -13,6 +14,7 @@ from tests.support.house import House
 from penstock.access import Vouchers
 from penstock.api.app import Application
 from penstock.api.forward import Fleet, Forwarding
+from penstock.api.forward.address import Place
 from penstock.api.route import Role
 from penstock.api.routes import ROUTES, routes_of
 from penstock.api.server import Server
@@ -135,12 +137,14 @@ def vouchers_of(house: House) -> Vouchers:
 
 
 async def passing_on(
-    house: House, ports: Mapping[Role, Sequence[int]]
+    house: House, ports: Mapping[Role, Sequence[int]], tls: ssl.SSLContext | None = None
 ) -> tuple[Application, Forwarding]:
     """An API process of this house that passes on to these ports; `Forwarding` is to be closed."""
     clock, entropy = house.engines.clock, house.engines.entropy
     fleets = {
-        role: Fleet(role.value, [("127.0.0.1", port) for port in some], 0.5, clock, entropy)
+        role: Fleet(
+            role.value, [Place("127.0.0.1", port, tls) for port in some], 0.5, clock, entropy
+        )
         for role, some in ports.items()
     }
     forwarding = Forwarding(fleets, vouchers_of(house), clock)

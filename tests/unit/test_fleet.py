@@ -15,6 +15,7 @@ from tests.support.entropy import SeededEntropy
 from tests.support.upstreams import Scripted, hang
 
 from penstock.api.forward import Fleet, places
+from penstock.api.forward.address import Place
 from penstock.api.forward.budget import Budget
 from penstock.api.forward.race import Hedging, Race
 from penstock.errors import ConfigurationError
@@ -22,7 +23,7 @@ from penstock.errors import ConfigurationError
 
 @asynccontextmanager
 async def started(*hosts: str, port: int) -> AsyncIterator[Fleet]:
-    one = Fleet("query", [(host, port) for host in hosts], 0.5, HandClock(), SeededEntropy())
+    one = Fleet("query", [Place(host, port) for host in hosts], 0.5, HandClock(), SeededEntropy())
     await one.start()
     try:
         yield one
@@ -42,7 +43,11 @@ async def listening() -> AsyncIterator[Scripted]:
 
 def test_places_are_hosts_and_ports() -> None:
     text = "http://a:1, http://[::1]:8080/,http://b.svc:80"
-    assert places("X", text) == [("a", 1), ("::1", 8080), ("b.svc", 80)]
+    assert places("X", text) == [Place("a", 1), Place("::1", 8080), Place("b.svc", 80)]
+    plain, secure = places("X", "http://a:1,https://a:2")
+    assert plain.tls is None
+    assert secure.tls is not None
+    assert secure.tls.check_hostname
 
 
 @pytest.mark.parametrize(
@@ -51,7 +56,7 @@ def test_places_are_hosts_and_ports() -> None:
         "",
         "a:1",
         "http://a",
-        "https://a:1",
+        "ftp://a:1",
         "http://a:1/x",
         "http://u@a:1",
         "http://a:1,,",
@@ -77,7 +82,7 @@ async def test_a_name_with_several_addresses_is_several_services_which_come_and_
     async with listening() as one, started("query.svc", port=one.port) as found:
 
         def chosen() -> set[str]:
-            return {one.address[0] for one in (found.choose() for _ in range(8)) if one}
+            return {one.address.ip for one in (found.choose() for _ in range(8)) if one}
 
         assert chosen() == {"127.0.0.1"}, "nobody answers at the other"
         addresses[:] = ["127.0.0.3"]
@@ -109,7 +114,7 @@ async def test_the_less_busy_of_two_is_asked_and_of_equals_each_in_turn() -> Non
     ):
         for upstream in found._all.values():
             upstream.said(ready=True)
-        names = Counter(found.choose().address[0] for _ in range(300))  # type: ignore[union-attr]  # there are three
+        names = Counter(found.choose().address.ip for _ in range(300))  # type: ignore[union-attr]  # there are three
         assert min(names.values()) > 60
         busy, *idle = found._all.values()
         busy.in_flight = 5

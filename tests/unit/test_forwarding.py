@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from tests.support.asgi import Client
 from tests.support.house import ADMIN, House
+from tests.support.servers.certificates import Authority
 from tests.support.upstreams import (
     Running,
     Scripted,
@@ -94,6 +96,7 @@ async def test_writes_go_to_ingest_and_reads_to_query_and_both_are_answered_as_e
         assert (got.status, got.json["data"]) == (200, {"n": 1})
         assert got.headers["etag"] == put.headers["etag"]
         assert got.headers["x-request-id"]
+        assert "x-content-type-options" not in got.headers, "the server itself says so, once"
         head = await client("HEAD", f"{RECORDS}/a")
         assert (head.status, head.body) == (200, b"")
         assert head.headers["content-length"] == str(len(got.body))
@@ -143,6 +146,24 @@ async def test_a_bulk_that_its_quota_slows_down_does_not_look_silent_to_the_serv
             assert (bulk.status, bulk.lines[-1]["accepted"]) == (200, 31)
     finally:
         await house.stop()
+
+
+async def test_a_service_with_a_certificate_is_asked_over_tls_by_who_trusts_it(
+    house: House, tmp_path: Path
+) -> None:
+    ours, others = (Authority(tmp_path / "certificates", name) for name in ("ours", "others"))
+    certificate = ours.issue("server", "test")
+    house.configuration = house.configuration.model_copy(update={"tls_cert": certificate})
+    service = Running(service_of(house, Role.QUERY), house)
+    port = await service.port()
+    for authority, get, export in ((ours, 404, 200), (others, 503, 503)):
+        tls = ssl.create_default_context(cafile=str(authority.path))
+        application, forwarding = await passing_on(house, {Role.QUERY: [port]}, tls)
+        client = Client(application)
+        assert (await client("GET", f"{RECORDS}/none")).status == get
+        assert (await client("GET", f"{RECORDS}:export")).status == export
+        await forwarding.close()
+    await service.stop()
 
 
 async def test_a_service_takes_vouchers_and_no_keys(house: House) -> None:

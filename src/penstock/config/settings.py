@@ -127,8 +127,8 @@ class Configuration(BaseSettings):
     ingest_urls: str | None = Field(
         None,
         description="Ingest services that `penstock api` passes writes on to: "
-        "`http://host:port,…`. A name with several addresses is several services, and looked up "
-        "every few seconds. Without it, `penstock api` takes writes itself.",
+        "`http://host:port,…`, or `https://`. A name with several addresses is several services, "
+        "and looked up every few seconds. Without it, `penstock api` takes writes itself.",
     )
     query_urls: str | None = Field(
         None,

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
-from urllib.parse import urlsplit
 
+from penstock.api.forward.address import Address, Place
 from penstock.api.forward.probe import Answer, probe
 from penstock.api.forward.upstream import Upstream
-from penstock.errors import ConfigurationError
 from penstock.ports.clock import Clock
 from penstock.ports.entropy import Entropy
 from penstock.telemetry.logs import logger
-
-Address = tuple[str, int]
 
 PROBE_EVERY_S: Final = 0.5
 RESOLVE_EVERY_S: Final = 3.0
@@ -30,7 +26,7 @@ class Fleet:
 
     Args:
         name: of the service, for messages.
-        places: hosts and ports; see `places`.
+        places: where it is.
         silence_s: after which what streams from a process that does not answer is broken off.
         clock, entropy: as everywhere.
     """
@@ -38,7 +34,7 @@ class Fleet:
     def __init__(
         self,
         name: str,
-        places: Sequence[Address],
+        places: Sequence[Place],
         silence_s: float,
         clock: Clock,
         entropy: Entropy,
@@ -110,17 +106,16 @@ class Fleet:
             await self._resolve()
 
     async def _resolve(self) -> None:
-        loop = asyncio.get_running_loop()
         found: set[Address] = set()
-        for host, port in self._places:
+        for place in self._places:
             try:
-                infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                found |= await place.addresses()
             except OSError as error:
                 # Whoever answers goes on being asked, whatever the name service says.
-                _log.warning("name_not_resolved", service=self.name, host=host, reason=str(error))
+                _log.warning(
+                    "name_not_resolved", service=self.name, host=place.host, reason=str(error)
+                )
                 found |= {one for one in self._all if self._all[one].ready}
-                continue
-            found |= {(str(info[4][0]), int(info[4][1])) for info in infos}
         for address in self._all.keys() - found:
             self._watching.pop(address).cancel()
             self._all.pop(address).close()
@@ -152,20 +147,3 @@ class Fleet:
         self._choice = [one for one in every if one.usable] or every
         if not self.reached and any(one.ready for one in every):
             self.reached = True
-
-
-def places(setting: str, text: str) -> list[Address]:
-    """`http://host:port,…` as hosts and ports. Raises `ConfigurationError`: `setting` is wrong."""
-    return [_place(setting, part.strip()) for part in text.split(",")]
-
-
-def _place(setting: str, text: str) -> Address:
-    try:
-        url = urlsplit(text)
-        host, port = url.hostname, url.port
-        plain = text.rstrip("/") == f"http://{url.netloc}" and "@" not in text
-    except ValueError:
-        host, port, plain = None, None, False
-    if not (host and port and plain):
-        raise ConfigurationError(f"{setting}: {text[:100]!r} is not http://host:port")
-    return host, port

@@ -15,7 +15,9 @@ NOT_PASSED_ON: Final = frozenset(
         b"content-length",
         b"date",
         b"keep-alive",
+        b"strict-transport-security",
         b"transfer-encoding",
+        b"x-content-type-options",
         b"x-request-id",
     )
 )

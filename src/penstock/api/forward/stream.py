@@ -30,9 +30,12 @@ class Stream:
     @classmethod
     async def open(cls, upstream: Upstream) -> Stream:
         """Connect. Raises `Broken`."""
+        address = upstream.address
         try:
             async with asyncio.timeout(CONNECT_S):
-                reader, writer = await asyncio.open_connection(*upstream.address, limit=_READ)
+                reader, writer = await asyncio.open_connection(
+                    address.ip, address.port, limit=_READ, **address.options
+                )
         except (OSError, TimeoutError):
             upstream.refused()
             raise Broken from None
