@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
+from tests.support.servers.certificates import Authority
 from typer.testing import CliRunner
 
 from penstock.cli.app import app
@@ -42,6 +45,23 @@ def test_a_process_that_answers_is_healthy(
     monkeypatch.setenv("PENSTOCK_HOST", host)
     result = CliRunner().invoke(app, ["health"])
     assert (result.exit_code, result.output) == (0, "")
+
+
+def test_one_that_speaks_tls_is_asked_by_tls(
+    port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = Authority(tmp_path, "authority").issue("penstock", "api")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    monkeypatch.setenv("PENSTOCK_TLS_CERT", str(certificate))
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        result = CliRunner().invoke(app, ["health", "--port", str(server.server_port)])
+        thread.join()
+    assert (result.exit_code, result.output) == (0, "")
+    assert CliRunner().invoke(app, ["health", "--port", str(port)]).exit_code == 4
 
 
 def test_one_that_is_not_ready_says_why(port: int) -> None:
