@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -183,3 +185,31 @@ def test_the_log_has_a_line_for_each_request_where_that_is_asked_for(tmp_path: P
     assert requests[0]["request_id"] == "mine"
     assert requests[1]["request_id"] not in ("a b", "mine")
     assert all(0 <= one["ms"] < 10_000 for one in requests)
+
+
+def test_the_lag_is_told_beside_a_server_that_has_the_data_in_use(asked: Server) -> None:
+    _await_applied(asked, 11)
+    done = lag("--data", str(asked.data), "--json", "--most-entries", "0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == {
+        "generation": 1,
+        "partition": 0,
+        "entries": 0,
+        "seconds": 0.0,
+    }
+
+
+def test_the_lag_of_nothing_makes_nothing(tmp_path: Path) -> None:
+    done = lag("--data", str(tmp_path / "none"))
+    assert done.returncode == 2
+    assert "There are no data" in done.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def lag(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "penstock.cli", "lag", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
