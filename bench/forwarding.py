@@ -29,6 +29,8 @@ from penstock.api.app import Application
 from penstock.api.forward.address import Address
 from penstock.api.forward.link import Link, Reply
 from penstock.api.forward.upstream import Upstream
+from penstock.api.gate import Gate
+from penstock.api.router import Router
 from penstock.api.server import Server
 from penstock.config import Configuration
 
@@ -119,20 +121,31 @@ def without(_host: str, _port: int) -> Ask:
 CLIENTS = {"none": without, "ours": our_own, "aiohttp": with_aiohttp, "httpx": with_httpx}
 
 
-async def passing_on(client: str, upstream: str) -> None:
-    """The process that is measured."""
-    address = urlsplit(upstream)
-    ask = CLIENTS[client](str(address.hostname), int(str(address.port)))
+class PassingOn:
+    """In the application's place."""
 
-    async def application(
-        scope: MutableMapping[str, Any], receive: Any, send: Callable[[Any], Awaitable[None]]
+    def __init__(self, ask: Ask, configuration: Configuration) -> None:
+        self.gate = Gate(Router(()), configuration, "0" * 10)
+        self._ask = ask
+
+    async def __call__(
+        self,
+        _scope: MutableMapping[str, Any],
+        _receive: Any,
+        send: Callable[[Any], Awaitable[None]],
     ) -> None:
-        status, body = await ask()
+        status, body = await self._ask()
         headers = [(b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    server = Server(cast("Application", application), Configuration.read(port=0))
+
+async def passing_on(client: str, upstream: str) -> None:
+    """The process that is measured."""
+    address = urlsplit(upstream)
+    ask = CLIENTS[client](str(address.hostname), int(str(address.port)))
+    configuration = Configuration.read(port=0)
+    server = Server(cast("Application", PassingOn(ask, configuration)), configuration)
     await server.run(lambda url: print(f"{url} ", flush=True))
 
 
@@ -206,6 +219,7 @@ def main() -> None:
         for _ in range(chosen.rounds):
             for name in chosen.clients:
                 found[name].append(measure(name, upstream))
+                print(name, found[name][-1], file=sys.stderr)
     print("| client | requests/s per core | requests/s | p50 ms | p99 ms |\n|---|---|---|---|---|")
     for name, rounds in found.items():
         middle = [statistics.median(column) for column in zip(*rounds, strict=True)]

@@ -92,8 +92,9 @@ class Writer:
             stop.wait(_AGAIN_S)
 
     def reset(self) -> None:
-        """Forget how long acknowledgements took to come."""
+        """Forget how long acknowledgements took to come, and what failed."""
         self.longest_wait = 0.0
+        self.failures.clear()
 
     def check(self, url: str) -> None:
         """Every record holds exactly what its writer was last told is durable."""

@@ -79,13 +79,16 @@ class Access:
         allow(principal, Verb.READ, name)
 
     def seen(self, tenant: str, seen: Seen) -> None:
-        """Another process knew the collection so: where that is newer, ask the catalog again."""
+        """Another process knew the collection so: where that is newer, what is known here is wrong.
+
+        Then it is asked for, and will not do any more while the catalog cannot be reached.
+        """
         known = self._known.get((tenant, seen.name))
         if known is None:
             return
         collection = known.target.collection
         if collection.id != seen.collection_id or collection.revision < seen.revision:
-            self._known[tenant, seen.name] = known._replace(until=0.0)
+            del self._known[tenant, seen.name]
 
     async def put_collection(
         self, principal: Principal, name: str, settings: Settings
