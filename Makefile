@@ -1,7 +1,7 @@
 # make run     start Penstock, embedded, on 127.0.0.1:8080, with its data in ./data
 # make test    everything, from install to verdict
 # make check   format, lint, types, architecture, generated documents
-# make bench   measure
+# make bench   measure, beside Express, Eve and Kafka Connect; make bench-smoke in two minutes
 # make deploy-test   the chart, the image, the gateway, the alerts
 # make image   the container image, penstock:dev, by podman; BASE=…, TAG=…, OPTIONS="--secret …"
 # make stack   real Kafka, MongoDB and Redis to play with; CLUSTER=1 for clusters of each
@@ -13,7 +13,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-long deploy-test image check format docs bench crash stack lock
+.PHONY: help run test test-long deploy-test image check format docs bench bench-smoke crash stack lock
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(MAKEFILE_LIST)
@@ -48,7 +48,10 @@ docs: $(VENV)/development
 	$(BIN)/python -m deploy.render
 
 bench: $(VENV)/development
-	$(BIN)/python -m bench.embedded
+	$(BIN)/python -m bench.side_by_side
+
+bench-smoke: $(VENV)/development
+	$(BIN)/python -m bench.side_by_side --smoke
 
 deploy-test: $(VENV)/development
 	$(BIN)/python -m pytest tests/deploy --timeout 3600

@@ -20,7 +20,7 @@ from tests.support.servers.node import free_ports
 
 from bench import installed
 from bench.children import Child
-from bench.ground import SERVICE_CORE, Ground, create_topic
+from bench.ground import ALL, SERVICE, Ground, create_topic
 from bench.load import Exchange, run
 from bench.records import body, record_id
 from bench.sides import LINES, Express, Penstock, Stored
@@ -63,6 +63,7 @@ class Applier:
         self._await()
         self._child.pause()
         self._write_more(count)
+        self._child.move(SERVICE)
         wall, cpu = time.monotonic(), self._child.cpu_s
         self._child.resume()
         self._await()
@@ -72,7 +73,12 @@ class Applier:
         # It may still have something to say to Kafka.
         time.sleep(_SETTLE_S)
         self._child.pause()
+        self._child.move(ALL)
         return rate
+
+    def rest(self) -> None:
+        """Pause until it is measured."""
+        self._child.pause()
 
     def _write_more(self, count: int) -> None:
         self.write(self._there, count)
@@ -144,7 +150,7 @@ class OfConnector(Applier):
             _properties(ground.folder / f"{name}-sink.properties", sink),
         ]
         command = (*_JAVA, "-cp", installed.connect_classpath(), _MAIN, *files)
-        child = Child(name, command, ground.folder, SERVICE_CORE, {}, "Sink task finished init")
+        child = Child(name, command, ground.folder, SERVICE, {}, "Sink task finished init")
         stack.callback(child.stop)
         super().__init__(child, Stored(ground.mongo, ground.topic, lambda same: same), name)
 

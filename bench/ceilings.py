@@ -11,8 +11,8 @@ from uuid import uuid4
 import redis
 from confluent_kafka import Producer
 
-from bench.children import on_core
-from bench.ground import SERVICE_CORE, Ground
+from bench.children import on_cores
+from bench.ground import SERVICE, Ground
 from bench.records import READ, body, record, record_id
 from bench.sides import Mongo
 
@@ -22,7 +22,7 @@ _INSERTED_AT_ONCE: Final = 500
 
 def all_ceilings(ground: Ground, seconds: float) -> dict[str, float]:
     """Per second: messages of librdkafka's producer, documents inserted, keys, documents read."""
-    with on_core(SERVICE_CORE):
+    with on_cores(SERVICE):
         return {
             "librdkafka's producer, messages": produced(ground, seconds),
             "insert_many of ready documents": inserted(ground.mongo, seconds),

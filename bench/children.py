@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -18,13 +18,13 @@ _KIB_IN_MIB: Final = 1024
 
 
 class Child:
-    """A process that dies with this one, on one core from its first moment.
+    """A process that dies with this one, on cores of its own from its first moment.
 
     Args:
         name: of its log.
         command: starts it; it stays in the foreground.
         folder: for its log, `<name>.log`.
-        core: where it runs, with all its threads and children.
+        cores: where it runs, with all its threads and children.
         environment: beside our own.
         says: what a line of its output has when it is ready. Where the line has an address too,
             `host` and `port` are it.
@@ -35,13 +35,13 @@ class Child:
         name: str,
         command: Sequence[str],
         folder: Path,
-        core: int,
+        cores: Collection[int],
         environment: Mapping[str, str],
         says: str = "http://",
     ) -> None:
         self.log = folder / f"{name}.log"
         self._name = name
-        pinned = ["taskset", "--cpu-list", str(core), "setpriv", "--pdeathsig", "KILL"]
+        pinned = ["taskset", "--cpu-list", _listed(cores), "setpriv", "--pdeathsig", "KILL"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*pinned, *command],
@@ -69,6 +69,11 @@ class Child:
     def resident_mib(self) -> float:
         """Of it and its children, now."""
         return sum(_resident_mib(pid) for pid in self._family())
+
+    def move(self, cores: Collection[int]) -> None:
+        for pid in self._family():
+            command = ["taskset", "--all-tasks", "--cpu-list", "--pid", _listed(cores), str(pid)]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
     def pause(self) -> None:
         for pid in self._family():
@@ -110,14 +115,18 @@ class Child:
 
 
 @contextmanager
-def on_core(core: int) -> Iterator[None]:
+def on_cores(cores: Collection[int]) -> Iterator[None]:
     """This thread, and those that it starts meanwhile."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def _listed(cores: Collection[int]) -> str:
+    return ",".join(map(str, cores))
 
 
 def _cpu_s(pid: int) -> float:

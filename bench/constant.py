@@ -51,6 +51,10 @@ class Constant:
     def __init__(self, configuration: Configuration) -> None:
         self.gate = Gate(Router(()), configuration, "0" * 10)
 
+    def methods(self, path: bytes) -> tuple[str, ...]:
+        del path
+        return ("GET",)
+
     async def __call__(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[..., Any]
     ) -> None:

@@ -25,10 +25,22 @@ from tests.support.servers.redis import Redis
 
 from bench import installed
 from bench.children import Child
-from bench.sides import KEY, READS, Eve, Express, Mongo, Penstock, Stored, physical_of
+from bench.sides import (
+    ADMIN_KEY,
+    NO_LIMIT,
+    READS,
+    Eve,
+    Express,
+    Mongo,
+    Penstock,
+    Stored,
+    physical_of,
+)
 
-SERVICE_CORE: Final = 0
-LOAD_CORE: Final = 1
+SERVICE: Final = (0,)
+LOAD: Final = (1,)
+ALL: Final = (*SERVICE, *LOAD)
+"""The cores."""
 PARTITIONS: Final = 12
 CACHE_S: Final = 600
 """How long both sides keep a record in the cache: longer than a run."""
@@ -86,7 +98,7 @@ def prepared() -> Iterator[Ground]:
             server.launch()
         for server in servers:
             server.await_ready()
-        os.sched_setaffinity(0, {LOAD_CORE})
+        os.sched_setaffinity(0, LOAD)
         mongo: Mongo = stack.enter_context(MongoClient(mongodb.url))
         yield _sides(stack, folder, kafka, mongodb, redis, mongo)
 
@@ -101,6 +113,12 @@ def _sides(
 ) -> Ground:
     start = _starter(stack, folder)
     name = f"bench-{uuid4().hex[:8]}"
+    common = {
+        "PENSTOCK_ADMIN_KEY": ADMIN_KEY,
+        "PENSTOCK_LOG_LEVEL": "warning",
+        "PENSTOCK_TENANT_REQUESTS_PER_SECOND": str(NO_LIMIT["requests_per_second"]),
+        "PENSTOCK_TENANT_BYTES_PER_SECOND": str(NO_LIMIT["bytes_per_second"]),
+    }
     ours = {
         "PENSTOCK_LOG_URL": kafka.url,
         "PENSTOCK_STORE_URL": mongodb.url,
@@ -109,8 +127,7 @@ def _sides(
         "PENSTOCK_STORE_NAME": name,
         "PENSTOCK_LOG_PARTITIONS": str(PARTITIONS),
         "PENSTOCK_SECRET": "0123456789abcdef0123456789abcdef",
-        "PENSTOCK_ADMIN_KEY": KEY,
-        "PENSTOCK_LOG_LEVEL": "warning",
+        **common,
         # The worker is paused while bulks are measured: they must not wait for it.
         "PENSTOCK_BULK_LAG_MS": _HOUR_MS,
     }
@@ -133,7 +150,6 @@ def _sides(
     gunicorn = (str(installed.eve()), "-m", "gunicorn", "--keep-alive", "75", *_GUNICORN)
     (port,) = free_ports(1)
     at_eve = ("--chdir", str(_BENCH / "baselines" / "eve"), "-b", f"127.0.0.1:{port}")
-    alone = {"PENSTOCK_ADMIN_KEY": KEY, "PENSTOCK_LOG_LEVEL": "warning"}
     ground = Ground(
         folder,
         kafka,
@@ -144,7 +160,7 @@ def _sides(
         start("worker", (*program, "worker"), ours | {"PENSTOCK_LOG_LEVEL": "info"}, "assigned"),
         Express(start("express", ("node", f"{node[1]}/server.js"), theirs)),
         start("consumer", ("node", f"{node[1]}/consumer.js"), theirs, "assigned"),
-        Penstock(start("serve", serve, alone)),
+        Penstock(start("serve", serve, common)),
         Eve(
             start("eve", (*gunicorn, *at_eve, "application:app"), {"MONGODB_URL": _of_eve(mongodb)})
         ),
@@ -167,7 +183,8 @@ def _starter(stack: ExitStack, folder: Path) -> Callable[..., Child]:
     def start(
         name: str, command: tuple[str, ...], environment: dict[str, str], says: str = "http://"
     ) -> Child:
-        child = Child(name, command, folder, SERVICE_CORE, environment, says)
+        cores = SERVICE if says == "http://" else ALL
+        child = Child(name, command, folder, cores, environment, says)
         stack.callback(child.stop)
         return child
 

@@ -26,6 +26,7 @@ class Figure(NamedTuple):
     """Of one run.
 
     Attributes:
+        done: operations answered as they had to be.
         rate: operations, or records of a bulk, per second.
         cpu_rate: the same, per second of CPU time of the service.
         p50_ms: of an operation.
@@ -37,6 +38,7 @@ class Figure(NamedTuple):
         unanswered: operations that were due in an open loop and were given up.
     """
 
+    done: int
     rate: float
     cpu_rate: float
     p50_ms: float
@@ -134,7 +136,10 @@ def _open(child: Child, operation: Callable[[], Exchange], rate: float, s: float
 def _figure(child: Child, running: Coroutine[None, None, Outcome]) -> Figure:
     before = child.cpu_s
     outcome = uvloop.run(running)
+    if not outcome.requests:
+        raise RuntimeError("nothing was answered in time: the machine is too busy to measure on")
     return Figure(
+        outcome.requests,
         outcome.rate,
         outcome.requests / max(child.cpu_s - before, 0.01),
         outcome.percentile(0.5),

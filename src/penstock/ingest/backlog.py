@@ -35,7 +35,8 @@ class Backlog:
         self._store = store
         self._clock = clock
         self._most_s = most_ms / 1000
-        self._waiting: deque[tuple[float, Position]] = deque()
+        self._waiting: dict[Partition, deque[tuple[float, Position]]] = {}
+        self._oldest: float | None = None
         self._latest: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
         self._refusal: str | None = None
@@ -45,10 +46,11 @@ class Backlog:
     async def start(self) -> None:
         """Begin to watch; what an earlier process left behind is as old as the log says."""
         applied = await self._applied()
-        left: list[tuple[float, Position]] = []
         for partition, bounds in (await self._log.bounds()).items():
-            left += await self._left_behind(partition, bounds, applied)
-        self._waiting.extend(sorted(left))
+            left = await self._left_behind(partition, bounds, applied)
+            if left:
+                self._waiting[partition] = deque(left)
+        self._find_oldest()
         self._task = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
@@ -63,13 +65,15 @@ class Backlog:
         partition = where[:8]
         if now - self._latest.get(partition, 0.0) >= _EVERY_S:
             self._latest[partition] = now
-            self._waiting.append((now, where))
+            self._waiting.setdefault(partition_of(where), deque()).append((now, where))
+            if self._oldest is None:
+                self._oldest = now
 
     @property
     def lag(self) -> float:
         """Seconds; 0 where all that was noted is applied."""
-        waiting = self._waiting  # which may be another one in a moment, to another thread
-        return self._clock.monotonic() - waiting[0][0] if waiting else 0.0
+        oldest = self._oldest  # which may be another one in a moment, to another thread
+        return 0.0 if oldest is None else self._clock.monotonic() - oldest
 
     def refuse(self, reason: str) -> None:
         """Admit nothing any more."""
@@ -79,7 +83,7 @@ class Backlog:
         """Raise `Unavailable`: `backlog_full` where the budget is used up."""
         if self._refusal is not None:
             raise Unavailable("shutting_down", retry_after=5, internal=self._refusal)
-        if self._waiting and self.lag > self._most_s:
+        if self.lag > self._most_s:
             raise Unavailable("backlog_full", retry_after=5)
 
     async def below(self, most_s: float) -> None:
@@ -117,16 +121,25 @@ class Backlog:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_EVERY_S)
-            if self._waiting:
+            if self._oldest is not None:
                 # A store that does not answer lets the lag grow, which is the truth.
                 with suppress(Unavailable):
                     await self._drop_applied()
 
     async def _drop_applied(self) -> None:
         applied = await self._applied()
-        self._waiting = deque(noted for noted in self._waiting if not reaches(applied, noted[1]))
-        last = {partition_of(where): where for _, where in self._waiting}
+        # Of each partition, what was noted first is applied first. The rest need no look: after an
+        # hour without workers there are hundreds of thousands.
+        for partition, noted in list(self._waiting.items()):
+            while noted and reaches(applied, noted[0][1]):
+                noted.popleft()
+            if not noted:
+                del self._waiting[partition]
+        self._find_oldest()
         self.entries = sum(
-            parse(where).offset - (parse(applied[part]).offset if part in applied else -1)
-            for part, where in last.items()
+            parse(noted[-1][1]).offset - (parse(applied[part]).offset if part in applied else -1)
+            for part, noted in self._waiting.items()
         )
+
+    def _find_oldest(self) -> None:
+        self._oldest = min((noted[0][0] for noted in self._waiting.values()), default=None)
