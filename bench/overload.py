@@ -32,20 +32,18 @@ from bench.embedded import (
     KEY,
     READ_IDS,
     Server,
-    gets,
     pinned,
-    puts,
     repeated,
     serve_command,
 )
-from bench.load import request, run
+from bench.load import Next, request, run
 from bench.open_loop import Answers, Load, Stream, drive, share
 from bench.probe import probing
 
 FACTORS = (0.5, 1.0, 1.5, 2.0)
 BESIDE = 0.2
 """Of their peak, the reads that are sent alone and beside too many writes."""
-POOL = 2_048
+POOL = 1_024
 PEAK_CONNECTIONS = (64, 256)
 DRAIN_S = 20.0
 REPORT = Path("docs/performance.md")
@@ -89,16 +87,18 @@ def closed_loop_peak(server: Server, workload: str, seconds: float) -> float:
     """Requests a second, with as many connections as get most out of it."""
     best = 0.0
     for connections in PEAK_CONNECTIONS:
+        following = reading() if workload == "reads" else writing(connections % 256)
         until = time.perf_counter() + seconds
-        if workload == "reads":
-            nexts = [gets(until) for _ in range(connections)]
-        else:
-            nexts = [puts(connections + n, until) for n in range(connections)]
+        one = limited(following, until)
         status = b"200" if workload == "reads" else b"202"
-        outcome = asyncio.run(run(server.host, server.port, nexts, status))
+        outcome = asyncio.run(run(server.host, server.port, [one] * connections, status))
         best = max(best, outcome.rate)
         drain(server)
     return best
+
+
+def limited(following: Callable[[], bytes], until: float) -> Next:
+    return lambda: following() if time.perf_counter() < until else None
 
 
 def drain(server: Server) -> float:

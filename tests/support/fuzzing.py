@@ -19,6 +19,7 @@ schemathesis.openapi.format("penstock-receipt", st.just(RECEIPT))
 schemathesis.openapi.format("penstock-page-token", st.just(PAGE_TOKEN))
 
 _keys = itertools.count()
+_PATIENT_MS = 500
 
 
 @schemathesis.serializer("application/x-ndjson", "application/ndjson", "application/jsonl")
@@ -31,12 +32,15 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
     """Keep apart what is refused only because of another request.
 
     An Idempotency-Key that was used for another request is refused, as it should be, and so is the
-    page token of another collection.
+    page token of another collection. And nobody can do anything in a millisecond.
     """
     headers, query = case.headers or {}, case.query or {}
     key = headers.get("Idempotency-Key")
     if isinstance(key, str) and key:
         headers["Idempotency-Key"] = f"{key[:200]}-{next(_keys)}"
+    timeout = headers.get("Penstock-Timeout")
+    if isinstance(timeout, str) and timeout.isdigit() and 0 < int(timeout) < _PATIENT_MS:
+        headers["Penstock-Timeout"] = str(_PATIENT_MS)
     if query.get("page_token") == PAGE_TOKEN:
         case.path_parameters["collection"] = COLLECTION
     if case.meta is not None and case.meta.generation.mode.is_positive:

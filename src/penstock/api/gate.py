@@ -29,6 +29,8 @@ from penstock.telemetry.logs import logger
 _COLLECTIONS: Final = b"/v1/collections/"
 _RECORD_SLASHES: Final = b"/v1/collections/c/records/id".count(b"/")
 _READING: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+_REFUSED_FOR_ONE: Final = 8
+"""For so many that are turned away in a turn, one begins at least."""
 _UNKNOWN_BYTES: Final = 256 * 1024
 """What a body may come to before anyone looks at it, where it does not say."""
 _TOLD_EVERY_S: Final = 1.0
@@ -73,16 +75,24 @@ class Line:
         most_body: bytes of a body that is in hand as a whole; 0 for streams, which wait for room
             piece by piece.
         left: how many more may begin in this turn.
+        refused: how many were turned away before it.
         waiting: the others.
     """
 
-    __slots__ = ("left", "limit", "most_body", "waiting")
+    __slots__ = ("left", "limit", "most_body", "refused", "waiting")
 
     def __init__(self, limit: Limit, most_body: int) -> None:
         self.limit = limit
         self.most_body = most_body
         self.left = limit.policy.turn
+        self.refused = 0
         self.waiting: deque[Guest] = deque()
+
+    def turn(self) -> None:
+        """Another turn. A flood of those who are turned away must not starve the others."""
+        refused = self.limit.refused
+        self.left = max(self.limit.policy.turn, (refused - self.refused) // _REFUSED_FOR_ONE)
+        self.refused = refused
 
 
 class Gate:
@@ -165,12 +175,14 @@ class Gate:
     def refusal(self, data: bytes, date: Sequence[Header]) -> bytes | None:
         """The answer to what would be turned away, where it is as plain as most; see `skim`."""
         asked = self._look(data)
-        line = asked and self.line(*asked)
-        if not line or not line.limit.is_full:
+        if asked is None:
+            return None
+        line = self.line(asked.method.decode("ascii"), asked.path)
+        if line is None or not line.limit.is_full:
             return None
         line.limit.refused += 1
         self.skimmed += 1
-        return self._refusals.next(date)
+        return self._refusals.next(date, asked.request_id)
 
     def overloaded(self) -> Unavailable:
         """What any other one is told."""
@@ -194,7 +206,7 @@ class Gate:
         self._is_turning = False
         now = loop.time()
         for line in self._in_order:
-            line.left = line.limit.policy.turn
+            line.turn()
             waiting = line.waiting
             while waiting and line.left:
                 guest = waiting.popleft()

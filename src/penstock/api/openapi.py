@@ -190,7 +190,7 @@ def codes(route: Route) -> list[str]:
     for place in route.places:
         found.update(_OF_PLACE[place])
     found.add("invalid_parameter")
-    if any(one.where == "header" for one in route.parameters):
+    if not route.public or any(one.where == "header" for one in route.parameters):
         found.add("invalid_header")
     return [code for code in CODES if code in found]
 
@@ -210,11 +210,12 @@ def _each(kind: Any) -> tuple[Any, ...]:
 
 def _operation(route: Route, schema_of: dict[Any, Json]) -> Json:
     places = tuple(parameters.PATH[name] for name in route.places)
+    timed = () if route.public else (parameters.TIMEOUT,)
     operation: Json = {
         "operationId": route.name,
         "tags": [route.tag],
         "summary": route.summary,
-        "parameters": [_parameter(one) for one in (*places, *route.parameters)],
+        "parameters": [_parameter(one) for one in (*places, *route.parameters, *timed)],
         "responses": _responses(route, schema_of),
     }
     if route.description:

@@ -133,3 +133,10 @@ PRESENTED: Final = Parameter(
 FRESH: Final = Parameter(
     "Cache-Control", "header", {"type": "string"}, "`no-cache` reads past the cache."
 )
+TIMEOUT: Final = Parameter(
+    "Penstock-Timeout",
+    "header",
+    {"type": "integer", "minimum": 1, "maximum": 10_000, "examples": [100]},
+    "Milliseconds within which the caller wants an answer, or a refusal. More than the usual is "
+    "given to lists, aggregates and the beginning of exports.",
+)

@@ -16,8 +16,8 @@ from penstock.api.response import Header, Headers
 from penstock.errors import Unavailable
 
 _PREFIX_BITS: Final = 40
-_ID: Final = "0" * 19
-"""Stands for a request id, of the same length."""
+_ID: Final = b"0" * 19
+"""Stands for a request id."""
 _RETRY_AFTER_S: Final = (1, 2, 3)
 """In turn: those who are turned away together do not come back together."""
 
@@ -29,29 +29,38 @@ class Refusals:
         self._prefix = prefix.encode()
         self._numbers = itertools.count()
         self._date: Sequence[Header] | None = None
-        self._ready: list[tuple[bytes, bytes, bytes]] = []
+        self._ready: list[tuple[bytes, int]] = []
 
     def error(self) -> Unavailable:
         """The next one as an error, for an answer that has to be made."""
         return _overloaded(next(self._numbers))
 
-    def next(self, date: Sequence[Header]) -> bytes:
-        """The next answer, complete. `date`: the Date header; another one when that has changed."""
+    def next(self, date: Sequence[Header], adopted: bytes | None = None) -> bytes:
+        """The next answer, complete.
+
+        Args:
+            date: the Date header; another one when that has changed.
+            adopted: the request's own id; None where one has to be made.
+        """
         if date is not self._date:
             self._date = date
             self._ready = [_rendered(one, list(date)) for one in range(len(_RETRY_AFTER_S))]
         number = next(self._numbers)
-        before, between, after = self._ready[number % len(_RETRY_AFTER_S)]
-        request_id = b"%b-%08x" % (self._prefix, number)
-        return b"".join((before, request_id, between, request_id, after))
+        request_id = adopted or b"%b-%x" % (self._prefix, number)
+        template, length = self._ready[number % len(_RETRY_AFTER_S)]
+        return template % (request_id, length + len(request_id), request_id)
 
 
-def _rendered(number: int, date: list[Header]) -> tuple[bytes, bytes, bytes]:
-    """What stands before, between and after the request ids."""
-    own: Headers = ((b"x-request-id", _ID.encode()),)
-    answer = whole(lines(date), problem.answer(_overloaded(number), _ID, own))
-    before, between, after = answer.split(_ID.encode())
-    return before, between, after
+def _rendered(number: int, date: list[Header]) -> tuple[bytes, int]:
+    """What takes the request id, the length of the body and the id again; and that length so far.
+
+    The length is without the request id.
+    """
+    own: Headers = ((b"x-request-id", _ID),)
+    made = problem.answer(_overloaded(number), _ID.decode(), own)
+    answer = whole(lines(date), made).replace(b"%", b"%%").replace(_ID, b"%b")
+    size = len(made.body)
+    return answer.replace(b"content-length: %d" % size, b"content-length: %d"), size - len(_ID)
 
 
 def _overloaded(number: int) -> Unavailable:

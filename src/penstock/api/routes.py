@@ -115,6 +115,7 @@ ROUTES: Final = (
         description="As OpenMetrics where `Accept` asks for that.",
         replies=(Reply(200, "All of them.", str, media="text/plain"),),
         public=True,
+        counts_as=Budget.HEALTH,
     ),
     Route(
         "GET",
