@@ -42,10 +42,10 @@ class LimitMachine(RuleBasedStateMachine):
     def begin(self, waited_s: float) -> None:
         self.limit.began(waited_s)
 
-    @rule(lag_s=st.floats(0, 100))
-    def adjust(self, lag_s: float) -> None:
+    @rule()
+    def adjust(self) -> None:
         before = self.limit.allowed
-        self.limit.adjust(lag_s)
+        self.limit.adjust()
         assert 0.8 * before <= self.limit.allowed <= 1.1 * before
 
     @invariant()
@@ -104,7 +104,7 @@ def simulate(
             longest = max(longest, now - since) if counts else 0.0
         if now >= window:
             window += WINDOW_S
-            limit.adjust(0.0)
+            limit.adjust()
     return Simulated(served, refused, longest, limit.allowed)
 
 
@@ -141,23 +141,13 @@ def test_an_engine_at_its_limit_is_asked_less_and_one_that_is_only_slow_is_not()
     assert (slow.refused, slow.allowed) == (0, POLICY.most)
 
 
-def test_an_event_loop_that_is_late_lets_less_in() -> None:
-    limit = Limit(POLICY)
-    for _ in range(100):
-        limit.adjust(4 * WAIT_S)
-    assert limit.allowed == POLICY.least
-    for _ in range(100):
-        limit.adjust(0.0)
-    assert limit.allowed == POLICY.most
-
-
 @given(waits=st.lists(st.floats(0, 10), min_size=1, max_size=50), scale=st.floats(1, 10))
 def test_longer_waits_never_let_more_in(waits: list[float], scale: float) -> None:
     short, long = Limit(POLICY), Limit(POLICY)
     for limit, factor in ((short, 1.0), (long, scale)):
         for wait in waits:
             limit.began(factor * wait)
-            limit.adjust(0.0)
+            limit.adjust()
     assert long.allowed <= short.allowed
 
 

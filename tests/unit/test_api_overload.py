@@ -202,6 +202,34 @@ async def test_the_short_way_and_the_long_way_answer_the_same(crowded: Crowded) 
     assert short.body == long.body
 
 
+async def test_a_flood_is_turned_away_over_several_turns_and_who_is_lucky_gets_in(
+    crowded: Crowded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients = [await crowded.client() for _ in range(200)]
+    postponed = 0
+    postpone = crowded.gate.postpone
+
+    def counting(*arguments: Any) -> None:
+        nonlocal postponed
+        postponed += 1
+        postpone(*arguments)
+        if postponed == 130:
+            crowded.empty()
+
+    monkeypatch.setattr(crowded.gate, "postpone", counting)
+    crowded.fill(Budget.READ)
+    for client in clients:
+        client.writer.write(request("GET", RECORD))
+    replies = [await client.reply() for client in clients]
+    assert postponed >= 130
+    codes = [one.code for one in replies]
+    assert codes.count("overloaded") + codes.count("record_not_found") == 200
+    assert codes.count("overloaded") >= 64
+    assert codes.count("record_not_found") >= 64
+    # And the connections go on.
+    assert (await clients[-1]("GET", RECORD)).code == "record_not_found"
+
+
 async def test_those_who_are_turned_away_together_come_back_apart(crowded: Crowded) -> None:
     client = await crowded.client()
     crowded.fill(Budget.READ)

@@ -59,16 +59,31 @@ def begun(guests: list[Guest]) -> int:
     return sum(one.begun for one in guests)
 
 
-async def test_only_so_many_begin_in_a_turn_and_the_others_do_in_the_next_ones_in_order() -> None:
-    gate = gate_of()
-    reads, writes = all_in(gate, 100, "GET"), all_in(gate, 40, "PUT")
-    counts = []
-    for _ in range(6):
-        counts.append((begun(reads), begun(writes)))
-        # First come, first served.
-        assert all(one.begun for one in reads[: begun(reads)])
+async def turns(*kinds: list[Guest]) -> list[list[int]]:
+    """How many of each kind have begun, turn by turn, until all have."""
+    counts: list[list[int]] = []
+    while not counts or counts[-1] != [len(one) for one in kinds]:
+        counts.append([begun(one) for one in kinds])
+        for guests in kinds:
+            # First come, first served.
+            assert all(one.begun for one in guests[: begun(guests)])
         await asyncio.sleep(0)
-    assert counts == [(32, 16), (64, 32), (96, 40), (100, 40), (100, 40), (100, 40)]
+    return counts
+
+
+async def test_only_so_many_begin_in_a_turn_and_the_others_do_in_the_next_ones_in_order() -> None:
+    assert await turns(all_in(gate_of(), 100, "GET")) == [[32], [64], [96], [100]]
+    assert await turns(all_in(gate_of(), 40, "PUT")) == [[16], [32], [40]]
+
+
+async def test_writes_begin_slowly_while_reads_are_in_hand() -> None:
+    gate = gate_of()
+    reads, writes = all_in(gate, 40, "GET"), all_in(gate, 30, "PUT")
+    assert await turns(reads, writes) == [[32, 16], [40, 20], [40, 24], [40, 28], [40, 30]]
+    for guest in reads:
+        gate.leave(guest)
+    # Two were left of the last turn.
+    assert await turns(all_in(gate, 40, "PUT")) == [[2], [18], [34], [40]]
 
 
 async def test_health_begins_at_once_whatever_waits() -> None:

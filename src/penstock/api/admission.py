@@ -111,12 +111,9 @@ class Limit:
             self._ended += 1
             self._took += took_s
 
-    def adjust(self, lag_s: float) -> None:
-        """The end of a window; `lag_s`: by how much the event loop was late in it.
-
-        A request waits so long, too, before anyone knows of it.
-        """
-        waited = lag_s + (self._waited / self._begun if self._begun else 0.0)
+    def adjust(self) -> None:
+        """The end of a window."""
+        waited = self._waited / self._begun if self._begun else 0.0
         took = self._took / self._ended if self._ended else 0.0
         strain = max(waited / self.policy.wait_s, took / self.policy.took_s)
         ratio = min(max(1 / strain, _LEAST_RATIO), _MOST_RATIO) if strain else _MOST_RATIO

@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._answering: Exchange | None = None
         self._queue: deque[Exchange] = deque()
         self._served = False
-        self._held = False
+        self._held = self._postponed = False
         self._writable: asyncio.Future[None] | None = None
         self.since = 0.0
         self._timer: asyncio.TimerHandle
@@ -147,10 +147,10 @@ class Connection(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """Close as soon as the request under way, if there is one, is answered."""
-        if self._answering is None:
-            self._transport.close()
-        else:
+        if self._answering is not None:
             self._answering.keep_alive = False
+        elif not self._postponed:
+            self._transport.close()
 
     # What an exchange calls.
 
@@ -167,10 +167,6 @@ class Connection(asyncio.Protocol):
             self._gate.leave(exchange)
         else:
             self._server.tasks.add(self._loop.create_task(self._run(exchange), context=self._new()))
-
-    def turn_away(self, exchange: Exchange) -> None:
-        # Not at once: it may be one of many that were pipelined.
-        self._loop.call_soon(self._refuse, exchange)
 
     async def drained(self) -> None:
         if self._writable is not None:
@@ -238,22 +234,31 @@ class Connection(asyncio.Protocol):
         """Turn away what is one whole request for which there is no room: the short way."""
         incoming = self._incoming
         under_way = incoming.in_head or incoming.arriving or self._answering or self._writable
-        answer = (
-            None
-            if under_way or self._leaving.begun
-            else self._gate.refusal(data, self._server.default_headers)
-        )
+        if under_way or self._leaving.begun:
+            return False
+        answer = self._gate.refusal(data, self._server.default_headers)
         if answer is None:
             return False
-        self._transport.write(answer)
-        self.since = self._loop.time()
-        self._served = True
+        if answer:
+            self._transport.write(answer)
+            self.since = self._loop.time()
+            self._served = True
+        else:
+            self._postponed = True
+            self.hold()
+            self._gate.postpone(self._again, data)
         return True
 
-    def _refuse(self, exchange: Exchange) -> None:
+    def _again(self, data: bytes) -> None:
+        self._postponed = False
+        if not self._transport.is_closing():
+            self.go_on()
+            self.data_received(data)
+
+    def turn_away(self, exchange: Exchange) -> None:
         """The long way. A client that reads no answers waits for the next one."""
         if self._writable is not None:
-            self._writable.add_done_callback(lambda _: self._refuse(exchange))
+            self._writable.add_done_callback(lambda _: self.turn_away(exchange))
         elif not exchange.gone:
             error = self._gate.overloaded()
             exchange.refuse(self._application.refuse(error, exchange.scope["headers"]))

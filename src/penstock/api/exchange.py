@@ -148,8 +148,8 @@ class Exchange:
         self._wire.begin(self)
 
     def turn_away(self) -> None:
-        """There is no room for it."""
-        self._wire.turn_away(self)
+        """There is no room for it. Not at once: it may be one of many that were pipelined."""
+        asyncio.get_running_loop().call_soon(self._wire.turn_away, self)
 
     @property
     def has_waited(self) -> bool:

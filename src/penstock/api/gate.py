@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from penstock.api import admission
@@ -29,8 +29,10 @@ from penstock.telemetry.logs import logger
 _COLLECTIONS: Final = b"/v1/collections/"
 _RECORD_SLASHES: Final = b"/v1/collections/c/records/id".count(b"/")
 _READING: Final = frozenset(("GET", "HEAD", "OPTIONS"))
-_REFUSED_FOR_ONE: Final = 8
-"""For so many that are turned away in a turn, one begins at least."""
+_MOST_TURNED_AWAY: Final = 64
+"""In a turn; a flood of others is looked at in the next ones, so that turns stay short."""
+_WRITES_BESIDE_READS: Final = 4
+"""How many writes begin in a turn while reads are in hand: a read takes four turns."""
 _UNKNOWN_BYTES: Final = 256 * 1024
 """What a body may come to before anyone looks at it, where it does not say."""
 _TOLD_EVERY_S: Final = 1.0
@@ -75,24 +77,16 @@ class Line:
         most_body: bytes of a body that is in hand as a whole; 0 for streams, which wait for room
             piece by piece.
         left: how many more may begin in this turn.
-        refused: how many were turned away before it.
         waiting: the others.
     """
 
-    __slots__ = ("left", "limit", "most_body", "refused", "waiting")
+    __slots__ = ("left", "limit", "most_body", "waiting")
 
     def __init__(self, limit: Limit, most_body: int) -> None:
         self.limit = limit
         self.most_body = most_body
         self.left = limit.policy.turn
-        self.refused = 0
         self.waiting: deque[Guest] = deque()
-
-    def turn(self) -> None:
-        """Another turn. A flood of those who are turned away must not starve the others."""
-        refused = self.limit.refused
-        self.left = max(self.limit.policy.turn, (refused - self.refused) // _REFUSED_FOR_ONE)
-        self.refused = refused
 
 
 class Gate:
@@ -118,11 +112,13 @@ class Gate:
         self._write = self._lines[Budget.WRITE]
         self._in_order = tuple(self._lines.values())
         self._is_turning = self._is_ticking = False
-        self._due = self._tell_at = 0.0
+        self._tell_at = 0.0
         self._told = 0
         self.holding = Holding(configuration.ingest_bytes)
         self._look = Skimmer().look
         self._refusals = Refusals(prefix)
+        self._room_to_refuse = _MOST_TURNED_AWAY
+        self._postponed: deque[tuple[Callable[[bytes], None], bytes]] = deque()
         self.skimmed = 0
 
     @property
@@ -173,16 +169,27 @@ class Gate:
             line.limit.ended(took)
 
     def refusal(self, data: bytes, date: Sequence[Header]) -> bytes | None:
-        """The answer to what would be turned away, where it is as plain as most; see `skim`."""
+        """The answer to what would be turned away, where it is as plain as most; see `skim`.
+
+        Empty where it is to be postponed, since enough were turned away in this turn.
+        """
         asked = self._look(data)
         if asked is None:
             return None
         line = self.line(asked.method.decode("ascii"), asked.path)
         if line is None or not line.limit.is_full:
             return None
+        if not self._room_to_refuse:
+            return b""
+        self._room_to_refuse -= 1
+        self._have_a_turn()
         line.limit.refused += 1
         self.skimmed += 1
         return self._refusals.next(date, asked.request_id)
+
+    def postpone(self, again: Callable[[bytes], None], data: bytes) -> None:
+        """Call with the bytes in one of the next turns."""
+        self._postponed.append((again, data))
 
     def overloaded(self) -> Unavailable:
         """What any other one is told."""
@@ -197,8 +204,12 @@ class Gate:
             guest.begin(0.0)
         else:
             line.waiting.append(guest)
+        self._have_a_turn()
+
+    def _have_a_turn(self) -> None:
         if not self._is_turning:
             self._is_turning = True
+            loop = asyncio.get_running_loop()
             loop.call_soon(self._turn, loop)
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -206,7 +217,10 @@ class Gate:
         self._is_turning = False
         now = loop.time()
         for line in self._in_order:
-            line.turn()
+            most = line.limit.policy.turn
+            if line is self._write and self._read.limit.in_hand:
+                most = _WRITES_BESIDE_READS
+            line.left = most
             waiting = line.waiting
             while waiting and line.left:
                 guest = waiting.popleft()
@@ -214,29 +228,35 @@ class Gate:
                 waited_s = now - guest.since
                 line.limit.began(waited_s)
                 guest.begin(waited_s)
-            if waiting and not self._is_turning:
-                self._is_turning = True
-                loop.call_soon(self._turn, loop)
+            if waiting:
+                self._have_a_turn()
+        self._look_again()
         if not self._is_ticking:
             self._is_ticking = True
-            self._due = now + WINDOW_S
-            loop.call_at(self._due, self._tick, loop)
+            loop.call_later(WINDOW_S, self._tick, loop)
+
+    def _look_again(self) -> None:
+        """At what was postponed: there may even be room for it by now."""
+        self._room_to_refuse = _MOST_TURNED_AWAY
+        for _ in range(min(len(self._postponed), _MOST_TURNED_AWAY)):
+            again, data = self._postponed.popleft()
+            again(data)
+        if self._postponed:
+            self._have_a_turn()
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         """The end of a window. There are windows while anything is in hand, or strained."""
         now = loop.time()
-        lag_s = max(now - self._due, 0.0)
         is_quiet = True
         for line in self._in_order:
             limit = line.limit
-            limit.adjust(lag_s)
+            limit.adjust()
             is_quiet = is_quiet and not limit.in_hand and limit.allowed == limit.policy.most
         if now >= self._tell_at:
             self._tell(now)
         self._is_ticking = not is_quiet
         if self._is_ticking:
-            self._due = now + WINDOW_S
-            loop.call_at(self._due, self._tick, loop)
+            loop.call_later(WINDOW_S, self._tick, loop)
 
     def _tell(self, now: float) -> None:
         refused = {budget.value: limit.refused for budget, limit in self.limits.items()}
