@@ -194,10 +194,15 @@ def _connected(url: str) -> closing[http.client.HTTPConnection]:
 
 
 def make_collection(url: str) -> None:
+    """Make sure that it is there: the first of a database may take longer than a deadline."""
     headers = {"Authorization": f"Bearer {Server.KEY}", "Content-Type": "application/json"}
-    with _connected(url) as connection:
-        connection.request("PUT", "/v1/collections/crash", "{}", headers)
-        assert connection.getresponse().status == 201
+    until = time.monotonic() + _PATIENCE_S
+    status = 503
+    while status == 503 and time.monotonic() < until:
+        with _connected(url) as connection:
+            connection.request("PUT", "/v1/collections/crash", "{}", headers)
+            status = connection.getresponse().status
+    assert status in (200, 201)
 
 
 def listed(url: str) -> list[Any]:
