@@ -54,7 +54,7 @@ def bare(data: str) -> None:
     from penstock.api.observed import Observed  # noqa: PLC0415  # likewise
     from penstock.config import Configuration  # noqa: PLC0415  # likewise
     from penstock.records.scope import EVERYTHING  # noqa: PLC0415  # likewise
-    from penstock.wiring import house  # noqa: PLC0415  # likewise
+    from penstock.wiring import house, parts  # noqa: PLC0415  # likewise
 
     operator = Principal("default", "anybody", EVERYTHING, is_operator=True)
     careless = Careless()
@@ -65,7 +65,7 @@ def bare(data: str) -> None:
         (Gate, "leave", lambda *_: None),
         (Gate, "is_crowded", False),
         (Observed, "ended", lambda *_: None),
-        (house, "observed", lambda engines, _: engines),
+        (parts, "observed", lambda engines, _: engines),
     ):
         setattr(patched, name, what)
     configuration = Configuration.read(port=0, data=Path(data))

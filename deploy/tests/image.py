@@ -38,7 +38,6 @@ _ROOT: Final = FOLDER.parent
 _CACHE: Final = Path(os.environ.get("PENSTOCK_IMAGE_CACHE", _ROOT / ".cache" / "image"))
 _LOCK: Final = _ROOT / "requirements-image.lock"
 _SUITE: Final = "bookworm"
-_MIRROR: Final = "http://deb.debian.org/debian"
 _KEY: Final = "image-0123456789abcdef"
 _NEEDED: Final = ("podman", "buildah", "runc", "debootstrap")
 _START_S: Final = 60
@@ -128,7 +127,7 @@ def _base() -> Path:
             packages = "ca-certificates,python3,python3-venv"
             options = ("--variant=minbase", f"--include={packages}")
             try:
-                _run("debootstrap", *options, _SUITE, name, _MIRROR)
+                _run("debootstrap", *options, _SUITE, name)
             except AssertionError as error:
                 raise CannotRun(f"debootstrap: {str(error)[-300:]}") from None
             shutil.rmtree(Path(name) / "var" / "cache" / "apt")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Final
 
 from penstock.access.bucket import Bucket
 from penstock.access.limits import ROUND_S, Limits
+from penstock.access.rounds import Rounds
 from penstock.ports.cache import Cache
 from penstock.ports.clock import Clock
 
@@ -31,19 +30,15 @@ class Sharing:
         self._limits = limits
         self._cache = cache
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        self._told = 0
+        rounds = Rounds(self.round, ROUND_S)
+        self.start, self.close = rounds.start, rounds.close
 
     async def round(self) -> None:
         """Tell, and hear, once."""
+        self._told += 1
+        if self._told % _FORGET_EVERY == 0:
+            self._limits.forget(self._clock.monotonic())
         buckets = self._limits.active(self._clock.monotonic())
         for start in range(0, len(buckets), _AT_ONCE):
             await self._exchange(buckets[start : start + _AT_ONCE])
@@ -60,12 +55,3 @@ class Sharing:
                 bucket.unheard()
             else:
                 bucket.learn(totals[bucket.name], amount, now, ROUND_S)
-
-    async def _run(self) -> None:
-        rounds = 0
-        while True:
-            await asyncio.sleep(ROUND_S)
-            await self.round()
-            rounds += 1
-            if rounds % _FORGET_EVERY == 0:
-                self._limits.forget(self._clock.monotonic())

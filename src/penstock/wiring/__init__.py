@@ -3,7 +3,8 @@
 from penstock.api.route import Role
 from penstock.wiring.applying import work
 from penstock.wiring.engines import Engines, close, open_engines
-from penstock.wiring.house import Announce, Parts, apply, parts, serve
+from penstock.wiring.house import Announce, apply, serve
+from penstock.wiring.parts import Parts, parts
 
 __all__ = [
     "Announce",

@@ -6,19 +6,16 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from penstock.access.voucher import Vouchers
 from penstock.api.app import Application
 from penstock.api.routes import PROBES
 from penstock.api.server import Server
-from penstock.api.services import Below
 from penstock.config.settings import Configuration
 from penstock.wiring.engines import Engines
 from penstock.wiring.observing import follow_server
-
-if TYPE_CHECKING:  # it is made of this
-    from penstock.wiring.house import Parts
+from penstock.wiring.parts import Parts, below
 
 _SECRET_BITS: Final = 256
 
@@ -59,17 +56,7 @@ def _server(house: Parts, engines: Engines, configuration: Configuration) -> Ser
         return None if worker.reads else "The worker does not read the log."
 
     application = Application(
-        Below(
-            house.access,
-            house.limits,
-            house.ingest,
-            house.query,
-            house.quarantine,
-            house.receipts,
-            house.keys,
-            engines.metrics,
-            engines.traces,
-        ),
+        below(house, engines),
         engines.clock,
         engines.entropy,
         configuration,
