@@ -112,8 +112,12 @@ class Server:
 
     def close(self) -> None:
         """Make sure that it is gone, however the test went."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is None:
+            return
+        if self._process.poll() is None:
             self.kill()
+        else:
+            self._reap()
 
     def _reap(self) -> None:
         assert self._process is not None
