@@ -136,6 +136,7 @@ def _sides(
     create_topic(kafka, f"{topic}-ceiling")
     theirs = {
         "NODE_ENV": "production",
+        "KAFKAJS_NO_PARTITIONER_WARNING": "1",
         "KAFKA_BROKERS": kafka.bootstrap,
         "MONGODB_URL": mongodb.url,
         "REDIS_URL": redis.url,

@@ -86,6 +86,8 @@ class Measuring:
             child.pause()
         for connector in self._connectors.values():
             connector.rest()
+        for side in (ground.penstock, ground.express, ground.embedded):
+            self._works.all_read(side)
         self._loops(self._plan.warm_up_s, 0)
         self._forget()
 

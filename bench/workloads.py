@@ -80,6 +80,16 @@ class Workloads:
         """Reads of one record, from the cache or past it."""
         return _closed(side.child, CONNECTIONS, self._getter(side, fresh=fresh), s)
 
+    def all_read(self, side: Side) -> None:
+        """Every record once: then the cache has all."""
+        left = iter(range(READ))
+
+        def following() -> Exchange | None:
+            number = next(left, None)
+            return None if number is None else side.get(number, fresh=False, checked=True)
+
+        uvloop.run(run(side.child.host, side.child.port, [following] * CONNECTIONS))
+
     def pages(self, side: Side, s: float) -> Figure:
         """Lists of the newest records of a site."""
         ready = [

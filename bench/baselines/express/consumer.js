@@ -19,6 +19,7 @@ await consumer.subscribe({ topics: [settings.topic], fromBeginning: true })
 consumer.on(consumer.events.GROUP_JOIN, () => console.log('assigned'))
 await consumer.run({
   eachBatchAutoResolve: true,
+  partitionsConsumedConcurrently: 4,
   eachBatch: async ({ batch }) => {
     const newest = new Map()
     for (const message of batch.messages) newest.set(message.key.toString(), message.value)

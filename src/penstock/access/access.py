@@ -18,6 +18,8 @@ from penstock.records.scope import Verb
 
 _KNOWN_S: Final = 1.0
 """How long a collection counts as known: other processes see a change of it that much later."""
+_AHEAD_S: Final = 0.1
+"""How long before that one request asks again, lest all of that moment do."""
 _AGAIN_S: Final = 0.1
 _FIRST_S: Final = 0.4
 """How long the catalog is waited for, about what is known and about what is not: less than a
@@ -27,6 +29,7 @@ request is given, so that one that hangs is as one that is away."""
 class _Known(NamedTuple):
     target: Target
     until: float
+    ask_at: float
 
 
 class Access:
@@ -49,8 +52,10 @@ class Access:
         """
         allow(principal, verb, name)
         known = self._known.get((principal.tenant, name))
-        if known is not None and known.until > self._clock.monotonic():
-            return known.target
+        if known is not None and known.until > (now := self._clock.monotonic()):
+            if known.ask_at > now:
+                return known.target
+            self._known[principal.tenant, name] = known._replace(ask_at=known.until)
         wait_s = _FIRST_S if known is None else _AGAIN_S
         try:
             collection = await self._catalog.get(
@@ -129,7 +134,9 @@ class Access:
             target = Target(collection.tenant, collection, Rules(collection.settings))
         else:
             target = known.target
-        self._known[collection.tenant, collection.name] = _Known(target, now + _KNOWN_S)
+        self._known[collection.tenant, collection.name] = _Known(
+            target, now + _KNOWN_S, now + _KNOWN_S - _AHEAD_S
+        )
         return target
 
 

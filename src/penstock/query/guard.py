@@ -20,6 +20,7 @@ from penstock.telemetry.logs import logger
 from penstock.telemetry.metrics import Metrics
 
 _KNOWN_S: Final = 1.0
+_AHEAD_S: Final = 0.1
 _RETRY_S: Final = 1.0
 _ID_BYTES: Final = 4
 
@@ -47,6 +48,7 @@ class _Known(NamedTuple):
     ready: Sequence[Index]
     records: int
     until: float
+    ask_at: float
 
 
 class Guard:
@@ -132,7 +134,10 @@ class Guard:
         known = self._known.get(collection.id)
         now = self._clock.monotonic()
         if known is not None and known.until > now and known.revision == collection.revision:
-            return known
+            if known.ask_at > now:
+                return known
+            # One asks again before it is too late, lest all of that moment do.
+            self._known[collection.id] = known._replace(ask_at=known.until)
         ready: list[Index] = []
         if target.rules.indexes:
             states = await self._store.indexes(collection.id, deadline - now)
@@ -143,7 +148,9 @@ class Guard:
             ]
         left = deadline - self._clock.monotonic()
         records = await self._store.estimate(collection.id, left)
-        fresh = _Known(collection.revision, ready, records, now + _KNOWN_S)
+        fresh = _Known(
+            collection.revision, ready, records, now + _KNOWN_S, now + _KNOWN_S - _AHEAD_S
+        )
         self._known[collection.id] = fresh
         return fresh
 

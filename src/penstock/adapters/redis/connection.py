@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 
 from penstock.adapters.redis.breaker import Breaker
+from penstock.adapters.redis.direct import Direct
 from penstock.adapters.redis.script import SHA, SOURCES
 from penstock.errors import ConfigurationError
 from penstock.ports.clock import Clock
@@ -60,6 +61,7 @@ class Connection:
         self._called = called
         self._breaker = Breaker(clock.monotonic)
         self._clients: dict[asyncio.AbstractEventLoop, Redis | RedisCluster] = {}
+        self._directs: dict[asyncio.AbstractEventLoop, Direct] = {}
 
     async def run(
         self, commands: Sequence[Command], time_s: float | None = None
@@ -79,23 +81,14 @@ class Connection:
             return None
         try:
             async with asyncio.timeout(time_s if is_short else self._timeout_s):
-                replies = await self._replies(commands)
-                missed = [
-                    place for place, one in enumerate(replies) if isinstance(one, NoScriptError)
-                ]
-                if missed:
-                    await self._load_scripts()
-                    # Not all of them: a count must not be added to twice.
-                    again = await self._replies([commands[place] for place in missed])
-                    for place, reply in zip(missed, again, strict=True):
-                        replies[place] = reply
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    raise reply
+                replies = await self._replies_with_scripts(commands)
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
             if is_short and isinstance(error, TimeoutError):
                 return None
             self._called("failed")
+            if isinstance(error, TimeoutError | ResponseError) and not self.is_cluster:
+                # It hangs, or is not what it was, such as a primary: another one may be.
+                self._direct().drop()
             if self._breaker.failed():
                 _log.warning("cache_left_alone", reason=repr(error))
             return None
@@ -105,11 +98,30 @@ class Connection:
 
     async def close(self) -> None:
         """Close this loop's client."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
+        loop = asyncio.get_running_loop()
+        direct, client = self._directs.pop(loop, None), self._clients.pop(loop, None)
+        if direct is not None:
+            await direct.close()
+        elif client is not None:
             await client.aclose()
 
+    async def _replies_with_scripts(self, commands: Sequence[Command]) -> list[Any]:
+        replies = await self._replies(commands)
+        missed = [place for place, one in enumerate(replies) if isinstance(one, NoScriptError)]
+        if missed:
+            await self._load_scripts()
+            # Not all of them: a count must not be added to twice.
+            again = await self._replies([commands[place] for place in missed])
+            for place, reply in zip(missed, again, strict=True):
+                replies[place] = reply
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
     async def _replies(self, commands: Sequence[Command]) -> list[Any]:
+        if not self.is_cluster:
+            return await self._direct().ask(commands)
         pipeline = self.client().pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
@@ -120,6 +132,14 @@ class Connection:
         nodes = {"target_nodes": RedisCluster.PRIMARIES} if self.is_cluster else {}
         for source in SOURCES:
             await client.execute_command("SCRIPT LOAD", source, **nodes)
+
+    def _direct(self) -> Direct:
+        """This loop's."""
+        loop = asyncio.get_running_loop()
+        direct = self._directs.get(loop)
+        if direct is None:
+            direct = self._directs[loop] = Direct(cast("Redis", self.client()))
+        return direct
 
     def client(self) -> Redis | RedisCluster:
         """This loop's."""
@@ -133,7 +153,7 @@ class Connection:
             if self.is_cluster:
                 client = RedisCluster.from_url(self._url, startup_nodes=self._nodes, **options)
             else:
-                client = Redis.from_url(self._url, **options)
+                client = Redis.from_url(self._url, **options, protocol=2)
             # Its own idea of SET's reply is "OK or not"; with GET, that is what stood there.
             client.set_response_callback("SET", _as_it_is)
             self._clients[loop] = client
