@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
@@ -27,6 +28,8 @@ _JSON: Final = "application/json"
 _NDJSON: Final = "application/x-ndjson"
 _FRESH: Final = "Cache-Control: no-cache\r\n"
 _DRAIN_S: Final = 300
+_TRIES: Final = 10
+_UNAVAILABLE: Final = 503
 
 Mongo = MongoClient[dict[str, Any]]
 
@@ -139,9 +142,16 @@ class Penstock:
             data=json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {key}", "Content-Type": _JSON},
         )
-        with urllib.request.urlopen(asked, timeout=30) as answer:
-            decoded: dict[str, Any] = json.loads(answer.read())
-        return decoded
+        for attempt in range(_TRIES):
+            try:
+                with urllib.request.urlopen(asked, timeout=30) as answer:
+                    decoded: dict[str, Any] = json.loads(answer.read())
+                    return decoded
+            except urllib.error.HTTPError as error:
+                if error.code != _UNAVAILABLE or attempt == _TRIES - 1:
+                    raise
+                time.sleep(1)
+        raise AssertionError("it was answered, or raised")
 
 
 class Eve:

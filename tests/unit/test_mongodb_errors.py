@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -107,3 +108,26 @@ async def test_what_runs_apart_ends_by_itself_though_who_asked_is_cancelled() ->
     may_end.set()
     await asyncio.wait_for(ended.wait(), 1)
     assert await call(7) == 7
+
+
+async def test_what_fails_apart_when_nobody_waits_any_more_is_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    may_fail = asyncio.Event()
+
+    @apart
+    async def call() -> None:
+        await may_fail.wait()
+        raise Unavailable("store_unavailable")
+
+    asking = asyncio.create_task(call())
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    may_fail.set()
+    await asyncio.sleep(0.01)
+    gc.collect()
+    assert caplog.records == []
+    with pytest.raises(Unavailable):
+        await call()

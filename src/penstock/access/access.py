@@ -16,10 +16,9 @@ from penstock.records.identifier import check_collection_name
 from penstock.records.receipt import Receipt
 from penstock.records.scope import Verb
 
-_KNOWN_S: Final = 1.0
-"""How long a collection counts as known: other processes see a change of it that much later."""
-_AHEAD_S: Final = 0.1
-"""How long before that one request asks again, lest all of that moment do."""
+_KNOWN_S: Final = 0.8
+"""How long a collection counts as known; with twice `_AGAIN_S`, for which it may count as known to
+those who do not ask, other processes see a change of it a second later at most."""
 _AGAIN_S: Final = 0.1
 _FIRST_S: Final = 0.4
 """How long the catalog is waited for, about what is known and about what is not: less than a
@@ -29,7 +28,6 @@ request is given, so that one that hangs is as one that is away."""
 class _Known(NamedTuple):
     target: Target
     until: float
-    ask_at: float
 
 
 class Access:
@@ -52,10 +50,13 @@ class Access:
         """
         allow(principal, verb, name)
         known = self._known.get((principal.tenant, name))
-        if known is not None and known.until > (now := self._clock.monotonic()):
-            if known.ask_at > now:
+        if known is not None:
+            now = self._clock.monotonic()
+            if known.until > now:
                 return known.target
-            self._known[principal.tenant, name] = known._replace(ask_at=known.until)
+            if known.until + _AGAIN_S > now:
+                # One asks. The others of this moment, which can be many, make do with it.
+                self._known[principal.tenant, name] = known._replace(until=now + _AGAIN_S)
         wait_s = _FIRST_S if known is None else _AGAIN_S
         try:
             collection = await self._catalog.get(
@@ -134,9 +135,7 @@ class Access:
             target = Target(collection.tenant, collection, Rules(collection.settings))
         else:
             target = known.target
-        self._known[collection.tenant, collection.name] = _Known(
-            target, now + _KNOWN_S, now + _KNOWN_S - _AHEAD_S
-        )
+        self._known[collection.tenant, collection.name] = _Known(target, now + _KNOWN_S)
         return target
 
 

@@ -98,9 +98,17 @@ def apart(
 
     @wraps(call)
     async def called(*args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.shield(asyncio.create_task(call(*args, **kwargs)))
+        task = asyncio.create_task(call(*args, **kwargs))
+        # Of one that nobody waits for any more, asyncio would log whatever it raises.
+        task.add_done_callback(_heed)
+        return await asyncio.shield(task)
 
     return called
+
+
+def _heed(task: asyncio.Task[T]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 @contextmanager
