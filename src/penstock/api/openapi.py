@@ -85,8 +85,8 @@ _FUTURE: Final = {
     "default": None,
     "examples": ["2030-01-31T12:00:00Z"],
 }
-_POSITIVE: Final = {
-    "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "null"}],
+_PER_SECOND: Final = {
+    "anyOf": [{"type": "number", "minimum": 0.001, "maximum": 1e12}, {"type": "null"}],
     "default": None,
 }
 _REFINED: Final[dict[tuple[str, str], Json]] = {
@@ -130,8 +130,8 @@ _REFINED: Final[dict[tuple[str, str], Json]] = {
         "items": {"$ref": "#/components/schemas/Verb"},
         "minItems": 1,
     },
-    ("Rate", "requests_per_second"): _POSITIVE,
-    ("Rate", "bytes_per_second"): _POSITIVE,
+    ("Rate", "requests_per_second"): _PER_SECOND,
+    ("Rate", "bytes_per_second"): _PER_SECOND,
     ("Record", "data"): _DATA,
     ("BulkLine", "data"): _DATA,
     ("Problem", "code"): {"type": "string", "enum": sorted(CODES)},
