@@ -250,7 +250,8 @@ async def test_a_tenant_sees_its_own_letters_and_no_trace_of_others(house: House
     unreadable = Letter(position(1, 0, 10**6), 1_000, "", "", "", b"anybody's", "no entry")
     async with house.engines.store.batch() as batch:
         await batch.put_aside([unreadable])
-    assert (await ask.letters())[-1]["reason"] == "no entry"
+    # Among the others by its position, wherever the log has put those.
+    assert [one.get("reason") for one in await ask.letters()].count("no entry") == 1
     quarantine = house.parts.quarantine
     for size in (1, 4, 5, 100):
         assert await quarantine.page("other", None, None, size) == ([], None)
