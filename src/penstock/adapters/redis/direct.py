@@ -64,7 +64,7 @@ class Direct:
 
     async def _open(self) -> _Wire:
         # The driver leaves both untyped.
-        connection: Any = self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        connection: Any = self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # as said
         await connection.connect()
         return _Wire(connection)
 
