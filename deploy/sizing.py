@@ -20,8 +20,12 @@ _SIZES: Final = (
 )
 _SIZE: Final = 300
 _MEASURED: Final = (
-    ("puts", sizing.PUTS, "a second and core: `make bench`, the worker on the same core"),
-    ("gets", sizing.GETS, "a second and core, by id and cached: `make bench`"),
+    (
+        "puts",
+        sizing.PUTS,
+        "a second and core: `python -m bench.embedded`, the worker on the same core",
+    ),
+    ("gets", sizing.GETS, "a second and core, by id and cached: `python -m bench.embedded`"),
     ("new applied", sizing.APPLIED_NEW, "a second of our own CPU, from Kafka: `bench.apply`"),
     ("updates applied", sizing.APPLIED_UPDATES, "a second of our own CPU: `bench.apply`"),
     (

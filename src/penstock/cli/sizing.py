@@ -24,7 +24,7 @@ INDEX: Final = 112
 CACHED_RATIO: Final = 1.27
 CACHED_MORE: Final = 413
 
-# A second, of one core: make bench, python -m bench.apply.
+# A second, of one core: python -m bench.embedded, python -m bench.apply.
 PUTS: Final = 8_438
 GETS: Final = 18_042
 APPLIED_NEW: Final = 34_437
