@@ -13,6 +13,7 @@ from penstock.ports.cache import Cache, Cached, Key
 from penstock.records.position import Position, position
 
 TTL_MS = 400
+SEEDS = [*range(2), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 16))]
 ODD_IDS = [
     "a", "a:b", "a/b", "{a}", "a b", "*", "$", "\u00e9", "e\u0301", "\U0001f6b0", "x" * 512,
 ]  # fmt: skip
@@ -220,7 +221,7 @@ class CacheLaws:
 
     # All together.
 
-    @pytest.mark.parametrize("seed", range(8))
+    @pytest.mark.parametrize("seed", SEEDS)
     async def test_what_is_served_never_goes_back(self, caches: Caches, seed: int) -> None:
         """Readers and a worker, interleaved at random; a step may come late or never."""
         chance = random.Random(seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Final
 
 import pytest
 from tests.contract.cache_laws import CacheLaws
@@ -13,6 +14,8 @@ from penstock.adapters.embedded.clock import SystemClock
 from penstock.adapters.embedded.entropy import SystemEntropy
 from penstock.adapters.redis.cache import RedisCache
 from penstock.ports.cache import Cache
+
+_LATE_MS: Final = 50
 
 
 class RedisCaches:
@@ -29,7 +32,8 @@ class RedisCaches:
         return cache
 
     async def wait(self, milliseconds: int) -> None:
-        await asyncio.sleep(milliseconds / 1000)
+        # The server counts whole milliseconds from when it was told.
+        await asyncio.sleep((milliseconds + _LATE_MS) / 1000)
 
     async def close(self) -> None:
         for cache in self._open:

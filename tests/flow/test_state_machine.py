@@ -240,7 +240,7 @@ def code(settled: Settled) -> str | None:
 
 
 PenstockMachine.TestCase.settings = settings(
-    max_examples=min(40, settings().max_examples),
+    max_examples=min(20, settings().max_examples),
     stateful_step_count=30,
     deadline=None,
     derandomize=False,

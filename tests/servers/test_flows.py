@@ -19,11 +19,11 @@ FLOWS = [
     ("test_http_api.py",),
     ("test_bad_input.py",),
     ("test_disconnects.py", "tests/flow/test_attacks_tenants.py", "-k", "not guess"),
-    ("test_quarantine.py",),
     ("test_search.py",),
 ]
 FEW = ("test_state_machine.py", "--hypothesis-profile=few")
 LONG = [
+    ("test_quarantine.py",),
     ("test_state_machine.py",),
     ("test_command_line.py",),
     ("test_keys.py",),
@@ -65,7 +65,7 @@ def test_a_flow_is_the_same_on_two_processes_of_each_role(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("flow", [*FLOWS, FEW], ids=" ".join)
+@pytest.mark.parametrize("flow", [*FLOWS, LONG[0], FEW], ids=" ".join)
 @pytest.mark.timeout(900)
 def test_a_flow_is_the_same_on_clusters(
     flow: tuple[str, ...], clusters: tuple[Kafka, MongoDB, Redis]

@@ -141,8 +141,7 @@ async def test_an_answer_that_is_too_much_is_given_and_owed(tmp_path: Path) -> N
     async with platform as client:
         for number in range(5):
             platform.clock.advance(10_000)
-            await client("PUT", f"{RECORDS}/r{number}", record(1900), [JSON])
-        await client("PUT", f"{RECORDS}/r5?ack=applied", b"{}", [JSON])
+            await client("PUT", f"{RECORDS}/r{number}?ack=applied", record(1900), [JSON])
         platform.clock.advance(10_000)
         ids = json.dumps({"ids": [f"r{number}" for number in range(5)]}).encode()
         found = await client("POST", f"{RECORDS}:get", ids, [JSON])

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 _STOP_S: Final = 20
 _START_S: Final = 90
 _LOOK_EVERY_S: Final = 0.05
+_PORTS: Final = range(10_000, 22_000)
+"""Below those of outgoing connections, as is the bus of a Redis Cluster, ten thousand above."""
 
 
 class Node:
@@ -105,12 +109,16 @@ class Node:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at the moment."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Ports that nobody has at the moment and that no connection is given meanwhile.
+
+    A port that the system chooses is one of those it also gives to outgoing connections, so that a
+    server that is started (again) on it may find it taken.
+    """
+    found: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError("no free port is left")

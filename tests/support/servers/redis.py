@@ -12,7 +12,6 @@ from tests.support.servers.node import Node, free_ports
 
 _SLOTS: Final = 16_384
 _NODE_TIMEOUT_MS: Final = 2_000
-_BUS: Final = 10_000
 _MASTERS: Final = 3
 
 
@@ -27,7 +26,7 @@ class Redis:
     def __init__(self, folder: Path, *, cluster: bool = False) -> None:
         program = fetch.redis_server()
         self._cluster = cluster
-        self.ports = _ports(2 * _MASTERS) if cluster else free_ports(1)
+        self.ports = free_ports(2 * _MASTERS if cluster else 1)
         self.nodes: list[Node] = []
         for number, port in enumerate(self.ports):
             data = folder / f"redis-{number}"
@@ -137,12 +136,3 @@ def _known(client: driver.Redis) -> int:
 def _is_whole(client: driver.Redis) -> bool:
     info: bytes = _ask(client, "CLUSTER", "INFO")
     return b"cluster_state:ok" in info and b"cluster_slots_ok:%d\r" % _SLOTS in info
-
-
-def _ports(count: int) -> list[int]:
-    """Free ports whose cluster bus, ten thousand above, is a port too."""
-    while True:
-        ports = free_ports(4 * count)
-        low = [port for port in ports if port + _BUS < 65_536]
-        if len(low) >= count:
-            return low[:count]
