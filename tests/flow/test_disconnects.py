@@ -83,7 +83,7 @@ class Reader:
                 self._check(answer.status, answer.json, ids)
             if read < len(asked) and self._chance.random() < 0.3:
                 # A part of one more answer is read, and then it is gone.
-                raw.socket.recv(self._chance.randint(1, 1500))
+                raw.part(self._chance.randint(1, 1500))
 
     def _check(self, status: int, body: Any, ids: list[str]) -> None:
         # Too late is an honest answer where all of this runs on two cores.

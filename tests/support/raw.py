@@ -86,6 +86,13 @@ class Raw:
         """All until the server closes."""
         return list(iter(self.answer, None))
 
+    def part(self, most: int) -> bytes:
+        """What has come of the next answer, and is waited for where nothing has: so many bytes."""
+        if not self._rest:
+            self._receive()
+        found, self._rest = self._rest[:most], self._rest[most:]
+        return found
+
     def is_open(self) -> bool:
         """Whether another request is answered on it."""
         self.send(b"GET /livez HTTP/1.1\r\nHost: h\r\n\r\n")
