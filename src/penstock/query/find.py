@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
@@ -37,10 +38,20 @@ class Mark(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Found(NamedTuple):
-    """A record, and where it stands."""
+    """A record, and where it stands.
+
+    Attributes:
+        stream: in the plan.
+        key_of: how to have its key, which only a few are asked for.
+    """
 
     state: State
-    mark: Mark
+    stream: int
+    key_of: Callable[[State], Key]
+
+    @property
+    def mark(self) -> Mark:
+        return Mark(self.stream, self.key_of(self.state))
 
 
 class _Search(NamedTuple):
@@ -163,16 +174,16 @@ class Finder:
             Ordered(one.field, one.descending is not search.backward)
             for one in search.plan.sorted_here
         ]
+        key_of = partial(_sort_key, search.plan.sorted_here)
         start = None if search.mark is None else ranks(order, search.mark.key)
         kept: list[tuple[tuple[Rank, ...], Found]] = []
         ranges: Sequence[Range] = stream.ranges
         while ranges:
             part = await self._scan(search, stream, ranges, 0, _SORTED_PART)
             for one in part:
-                key = _sort_key(one.state, search.plan.sorted_here)
-                rank = ranks(order, key)
+                rank = ranks(order, key_of(one.state))
                 if start is None or rank > start:
-                    kept.append((rank, Found(one.state, Mark(0, key))))
+                    kept.append((rank, Found(one.state, 0, key_of)))
             kept = sorted(kept, key=lambda one: one[0])[:wanted]
             if len(part) < _SORTED_PART:
                 break
@@ -186,7 +197,8 @@ class Finder:
         scan = Scan(stream.index, tuple(ranges), search.reverse, stream.rest)
         time_s = search.deadline - self._clock.monotonic()
         states = await self._store.scan(search.collection_id, scan, limit, search.now, time_s)
-        return [Found(state, Mark(place, _key(stream, state))) for state in states]
+        key_of = partial(_key, stream)
+        return [Found(state, place, key_of) for state in states]
 
 
 def _rest(stream: Stream, ranges: Sequence[Range], key: Key, *, reverse: bool) -> Sequence[Range]:
@@ -204,7 +216,7 @@ def _key(stream: Stream, state: State) -> Key:
     return index.key(state.record_id, state.created_at, state.updated_at, _data(state))
 
 
-def _sort_key(state: State, sort: Sort) -> Key:
+def _sort_key(sort: Sort, state: State) -> Key:
     own = {
         "id": state.record_id,
         "created_at": state.created_at,

@@ -19,6 +19,8 @@ from penstock.telemetry.logs import logger
 
 _LOOK_S: Final = 1.0
 _AGAIN_S: Final = 0.02
+_SEALED: Final = Sealed()
+"""Stands where an answer will be."""
 
 _log = logger("log")
 
@@ -56,7 +58,7 @@ class Appending:
 
     async def append(self, operations: Sequence[Operation], deadline: float) -> list[Appended]:
         """One answer per operation, in their order; see `ports.log.Log.append`."""
-        answers: list[Appended] = [Sealed()] * len(operations)
+        answers: list[Appended] = [_SEALED] * len(operations)
         places: Sequence[int] = range(len(operations))
         while True:
             generation = self._generation

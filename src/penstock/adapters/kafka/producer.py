@@ -74,7 +74,7 @@ class _Waiting:
         self.began = began
         self.generation = generation
         self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[list[Appended]] = self.loop.create_future()
+        self.future: asyncio.Future[None] = self.loop.create_future()
         self.answers: list[Appended] = [_UNANSWERED] * count
         self.handed = count
         self.reported = 0
@@ -83,8 +83,24 @@ class _Waiting:
     def is_answered(self) -> bool:
         return self.reported == self.handed
 
+    async def end(self, timeout_s: float) -> list[Appended]:
+        """All answers, once they are there; what is not in time has an unknown outcome."""
+        if not self.is_answered:
+            # As `asyncio.wait` does it, with less ado: the future is nobody else's.
+            late = self.loop.call_later(timeout_s, _resolve, (self,))
+            try:
+                await self.future
+            finally:
+                late.cancel()
+        return self.answers if self.is_answered else list(map(_reported, self.answers))
 
-_UNANSWERED: Final = OutcomeUnknown("no delivery report came")
+
+_UNANSWERED: Final = OutcomeUnknown()
+"""Stands where an answer will be, and is never given: an error keeps all that it was raised in."""
+
+
+def _reported(answer: Appended) -> Appended:
+    return OutcomeUnknown("no delivery report came") if answer is _UNANSWERED else answer
 
 
 class Appender:
@@ -147,10 +163,7 @@ class Appender:
         with self._turn:
             self._produce(operations, generation, waiting)
             self._under_way.append(waiting)
-        if waiting.is_answered:
-            return waiting.answers
-        await asyncio.wait({waiting.future}, timeout=self._timeout_s)
-        return list(waiting.answers)
+        return await waiting.end(self._timeout_s)
 
     def _produce(
         self, operations: Sequence[Operation], generation: Generation, waiting: _Waiting
@@ -270,4 +283,4 @@ class Appender:
 def _resolve(done: Sequence[_Waiting]) -> None:
     for waiting in done:
         if not waiting.future.done():
-            waiting.future.set_result(waiting.answers)
+            waiting.future.set_result(None)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from penstock.adapters.mongodb.connection import Client, Collection, database_of
+from penstock.adapters.mongodb.connection import Client, Collection, database_of, settled
 from penstock.records.operation import CLIENT_RETENTION_MS
 
 _ID: Final = re.compile(r"[0-9a-z]{1,64}")
+_MOST_KNOWN: Final = 1_000
 
 
 class Layout:
@@ -31,12 +32,26 @@ class Layout:
         self.letters: Collection = self._database["letters"]
         self.indexes: Collection = self._database["indexes"]
         self._prepared = False
+        self._records: dict[str, Collection] = {}
+        self._settled: dict[str, Collection] = {}
         self._written: set[str] = set()
 
     def records(self, collection_id: str) -> Collection:
-        """For reading. Ids are ours, so a foreign character is a defect."""
-        assert _ID.fullmatch(collection_id), collection_id
-        return self._database[f"records_{collection_id}"]
+        """Of a collection. Ids are ours, so a foreign character is a defect."""
+        found = self._records.get(collection_id)
+        if found is None:
+            assert _ID.fullmatch(collection_id), collection_id
+            found = self._database[f"records_{collection_id}"]
+            _keep(self._records, collection_id, found)
+        return found
+
+    def settled(self, collection: Collection) -> Collection:
+        """One of these for reading, as `connection.settled` has it."""
+        found = self._settled.get(collection.name)
+        if found is None:
+            found = settled(collection)
+            _keep(self._settled, collection.name, found)
+        return found
 
     async def written(self, collection_id: str) -> Collection:
         """For writing: there, with its index, and sharded where the server can do that."""
@@ -66,6 +81,13 @@ class Layout:
         await self.letters.delete_many({"collection_id": collection_id})
         await self.indexes.delete_many({"_id": beginning(f"{collection_id}/")})
         await self.spilled.delete_many({"_id": beginning(f"{collection_id}/")})
+
+
+def _keep(known: dict[str, Collection], name: str, collection: Collection) -> None:
+    """Making one anew takes as long as asking the server for a record does otherwise."""
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
+    known[name] = collection
 
 
 def side_id(collection_id: str, record_id: str, operation_id: str) -> str:

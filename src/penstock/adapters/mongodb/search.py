@@ -9,7 +9,7 @@ from typing import Final
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import OperationFailure
 
-from penstock.adapters.mongodb.connection import Document, apart, limited, settled
+from penstock.adapters.mongodb.connection import Document, apart, limited
 from penstock.adapters.mongodb.filters import condition
 from penstock.adapters.mongodb.groups import group_of, pipeline
 from penstock.adapters.mongodb.layout import Layout
@@ -75,7 +75,7 @@ class Search:
         now: int,
         time_s: float,
     ) -> int:
-        records = settled(self._layout.records(collection_id))
+        records = self._layout.settled(self._layout.records(collection_id))
         with self._limited(time_s):
             async with self._session() as session:
                 wanted = {"$and": [existing(now), condition(filter_)]}
@@ -98,9 +98,8 @@ class Search:
     ) -> list[Group]:
         with self._limited(time_s):
             async with self._session() as session:
-                cursor = await settled(self._layout.records(collection_id)).aggregate(
-                    pipeline(filter_, wanted, now), session=session
-                )
+                records = self._layout.settled(self._layout.records(collection_id))
+                cursor = await records.aggregate(pipeline(filter_, wanted, now), session=session)
                 return [group_of(wanted, one) async for one in cursor]
 
     @contextmanager

@@ -23,7 +23,6 @@ from penstock.adapters.mongodb.connection import (
     apart,
     connect,
     limited,
-    settled,
     store_errors,
 )
 from penstock.adapters.mongodb.indexing import Indexing
@@ -148,7 +147,7 @@ class MongoStore:
     ) -> list[Document]:
         """What is found, no older than anything that was read here before."""
         async with self._session() as session:
-            cursor = settled(collection).find(wanted, session=session, **options)
+            cursor = self._layout.settled(collection).find(wanted, session=session, **options)
             return await cursor.to_list()
 
     @asynccontextmanager
