@@ -8,6 +8,7 @@ measured: it would have a machine of its own.
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -45,7 +46,7 @@ PARTITIONS: Final = 12
 CACHE_S: Final = 600
 """How long both sides keep a record in the cache: longer than a run."""
 _BENCH: Final = Path(__file__).parent
-_PYTHON: Final = str(_BENCH.parent / ".venv" / "bin" / "python")
+_PYTHON: Final = sys.executable
 _HOUR_MS: Final = "3600000"
 _GUNICORN: Final = ("--workers", "1", "--threads", "32", "--worker-class", "gthread")
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, cast
 
 TICK_S = 0.001
+PROMISED_MS = 500.0
 SERVED = (b"200", b"201", b"202")
 REFUSED = b"503"
 
@@ -57,7 +59,8 @@ class Answers(NamedTuple):
 
     @property
     def goodput(self) -> float:
-        return len(self.served) / self.seconds
+        """Answers a second that were served within the promised time."""
+        return bisect_right(self.served, PROMISED_MS) / self.seconds
 
     @property
     def all(self) -> list[float]:
@@ -155,9 +158,13 @@ class _Sender:
             self._free.append(one)
 
     def lost(self, one: _Connection) -> None:
-        if not self._closing:
-            self.failed += 1
-            self.under_way -= one not in self._free
+        if self._closing:
+            return
+        self.failed += 1
+        if one in self._free:
+            self._free.remove(one)
+        else:
+            self.under_way -= 1
 
     @property
     def is_done(self) -> bool:
