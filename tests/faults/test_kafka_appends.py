@@ -62,6 +62,10 @@ async def test_of_an_append_that_is_given_up_no_later_entry_is_there_without_the
             assert own == sorted(own, reverse=True)
         lost += there.count(False)
     assert lost > 0
+    # An error keeps what it was raised in, so none is given twice.
+    unknown = [one for _, answers in calls for one in answers if isinstance(one, OutcomeUnknown)]
+    assert unknown
+    assert len(set(map(id, unknown))) == len(unknown)
 
 
 async def hang(kafka: Kafka) -> None:
