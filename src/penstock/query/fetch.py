@@ -14,7 +14,6 @@ from penstock.query.coalesce import Coalescer
 from penstock.query.freshness import (
     Freshness,
     Wanted,
-    all_reached,
     check_not_parked,
     fence_reaches,
     wanted_by_record,
@@ -101,7 +100,7 @@ class Fetch:
             source = self._from_store if fresh else self._through_cache
             return await source.get(ask, deadline)
         wanted = wanted_by_record(receipts, target.collection.id, record_id)
-        if not fresh:
+        if not fresh and not self._freshness.is_new(wanted):
             value = await self._through_cache.get(ask, deadline)
             if fence_reaches(value.fence, wanted):
                 return value
@@ -116,21 +115,13 @@ class Fetch:
         return Found(value.body, value.version, value.as_of)
 
     async def _reached(self, ask: Ask, wanted: Wanted, deadline: float) -> Cached:
-        """From the store, once it reflects `wanted`.
-
-        The applied position is read first, then the record: what was applied before the record was
-        read is in it.
-        """
-        while True:
-            reach = await self._freshness.reach(deadline)
-            value = await self._from_store.get(ask, deadline)
-            if fence_reaches(value.fence, wanted):
-                return value
-            if all_reached(reach, wanted):
-                check_not_parked(value.parked, wanted)
-                return value
-            if not await self._freshness.wait(wanted, deadline):
-                raise Unavailable("not_applied_yet", retry_after=1)
+        """From the store, once it reflects `wanted`: what was applied before the record is read."""
+        if not await self._freshness.reached(wanted, deadline):
+            raise Unavailable("not_applied_yet", retry_after=1)
+        value = await self._from_store.get(ask, deadline)
+        if not fence_reaches(value.fence, wanted):
+            check_not_parked(value.parked, wanted)
+        return value
 
     async def _load_cached(self, asks: Sequence[Ask], deadline: float) -> Mapping[Ask, Cached]:
         values: dict[Ask, Cached] = {}

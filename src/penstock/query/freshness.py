@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Final
 
-from penstock.errors import Conflict, Unavailable
+from penstock.errors import Conflict
 from penstock.ports.clock import Clock
 from penstock.ports.store import Applied, Store
 from penstock.records.position import Partition, Position, Reach, reaches
 from penstock.records.receipt import Receipt
 
 _POLL_S: Final = 0.002
+_PART: Final = 2
+"""Of the time while anyone waits, a third goes into asking, however slow the store is."""
 
 Wanted = tuple[Position, ...]
 """What a read must reflect; nothing for a read that presents no receipt."""
@@ -69,6 +70,7 @@ class Freshness:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._last: Reach | None = None
         self._waiters: dict[asyncio.Future[None], Wanted] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -78,14 +80,20 @@ class Freshness:
         Raises `Unavailable`, and `DeadlineExceeded` after the deadline (monotonic seconds).
         """
         left = None if deadline is None else deadline - self._clock.monotonic()
-        return _positions(await self._store.applied(left))
+        self._last = _positions(await self._store.applied(left))
+        return self._last
+
+    def is_new(self, wanted: Wanted) -> bool:
+        """Whether `wanted` was not applied yet when we last asked: a hint, which may be old."""
+        return self._last is not None and not all_reached(self._last, wanted)
 
     async def reached(self, wanted: Wanted, deadline: float) -> bool:
-        """Whether `wanted` is applied, now or by the deadline (monotonic seconds)."""
-        return all_reached(await self.reach(deadline), wanted) or await self.wait(wanted, deadline)
+        """Wait until `wanted` is applied; False where the deadline (monotonic s) comes first.
 
-    async def wait(self, wanted: Wanted, deadline: float) -> bool:
-        """Wait until `wanted` is applied; False where the deadline (monotonic s) comes first."""
+        What is read after it is as new as that. Raises `Unavailable`.
+        """
+        if not wanted:
+            return True
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._waiters[future] = wanted
@@ -102,12 +110,22 @@ class Freshness:
 
     async def _poll(self) -> None:
         while self._waiters:
-            with suppress(Unavailable):
-                reach = await self.reach()
-                for future, wanted in list(self._waiters.items()):
-                    if not future.done() and all_reached(reach, wanted):
-                        future.set_result(None)
-            await asyncio.sleep(_POLL_S)
+            began = self._clock.monotonic()
+            try:
+                self._tell(await self.reach())
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is theirs to handle
+                self._fail(error)
+            await asyncio.sleep(max(_POLL_S, _PART * (self._clock.monotonic() - began)))
+
+    def _tell(self, reach: Reach) -> None:
+        for future, wanted in self._waiters.items():
+            if not future.done() and all_reached(reach, wanted):
+                future.set_result(None)
+
+    def _fail(self, error: Exception) -> None:
+        for future in self._waiters:
+            if not future.done():
+                future.set_exception(error)
 
 
 def all_reached(reach: Reach, wanted: Sequence[Position]) -> bool:
