@@ -12,6 +12,7 @@ import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tests.support.asgi import Client, application_of
+from tests.support.calling import Called
 from tests.support.house import House
 from tests.support.scraping import Scraped
 
@@ -51,7 +52,7 @@ async def test_what_is_turned_away_counts_as_shed_and_as_a_problem(house: House)
     gate = application.gate
     gate.limits[Budget.READ].is_full = True
     for _ in range(3):
-        assert gate.refusal(RECORD, []) is not None
+        assert gate.short.turns_away(Called(), RECORD)
     application.refuse(gate.overloaded())
     found = scraped(house)
     assert found.value("penstock_shed_total", role="serve", budget="read") == 3

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from penstock.api.admission import WINDOW_S, Budget
 from penstock.api.asgi import Scope
-from penstock.api.gate import Gate, Line
+from penstock.api.gate import Gate
+from penstock.api.line import Line
 from penstock.api.router import Router
 from penstock.api.routes import ROUTES
 from penstock.config import Configuration
 
 RECORD = b"/v1/collections/c/records/a"
-MIB = 1024 * 1024
+KIB = 1024
+MIB = 1024 * KIB
 
 
 class Guest:
@@ -72,14 +75,14 @@ async def turns(*kinds: list[Guest]) -> list[list[int]]:
 
 
 async def test_only_so_many_begin_in_a_turn_and_the_others_do_in_the_next_ones_in_order() -> None:
-    assert await turns(all_in(gate_of(), 100, "GET")) == [[32], [64], [96], [100]]
+    assert await turns(all_in(gate_of(), 100, "GET")) == [[64], [100]]
     assert await turns(all_in(gate_of(), 40, "PUT")) == [[16], [32], [40]]
 
 
 async def test_writes_begin_slowly_while_reads_are_in_hand() -> None:
     gate = gate_of()
-    reads, writes = all_in(gate, 40, "GET"), all_in(gate, 30, "PUT")
-    assert await turns(reads, writes) == [[32, 16], [40, 20], [40, 24], [40, 28], [40, 30]]
+    reads, writes = all_in(gate, 70, "GET"), all_in(gate, 30, "PUT")
+    assert await turns(reads, writes) == [[64, 16], [70, 20], [70, 24], [70, 28], [70, 30]]
     for guest in reads:
         gate.leave(guest)
     # Two were left of the last turn.
@@ -100,13 +103,32 @@ async def test_kinds_are_turned_away_apart() -> None:
     for _ in range(1_025):
         gate.receive(Guest(done, "PUT"))
     assert done.count(("PUT", "turned away")) == 1
-    assert gate.is_crowded
+    assert gate.limits[Budget.WRITE].is_full
     for path in (RECORD, b"/v1/collections/c/records", b"/v1/collections/c/records:export"):
         assert begun(all_in(gate, 1, "GET", path)) == 1
     refused = {budget: limit.refused for budget, limit in gate.limits.items()}
     assert refused == {
         Budget.READ: 0, Budget.WRITE: 1, Budget.QUERY: 0, Budget.STREAM: 0,
     }  # fmt: skip
+
+
+async def test_who_has_waited_for_half_the_deadline_is_turned_away_and_strains_the_limit() -> None:
+    gate = gate_of(ingest_bytes=MIB, max_body_bytes=KIB)
+    done: list[tuple[str, str]] = []
+    guests = [Guest(done, "PUT", size=KIB) for _ in range(100)]
+    for guest in guests:
+        gate.receive(guest)
+    limit = gate.limits[Budget.WRITE]
+    assert (begun(guests), limit.in_hand, gate.holding.used) == (16, 100, 100 * KIB)
+    time.sleep(0.26)  # noqa: ASYNC251  # the event loop is busy
+    await asyncio.sleep(0)
+    assert done == [("PUT", "begun")] * 16 + [("PUT", "turned away")] * 84
+    assert (limit.in_hand, limit.refused, gate.holding.used) == (16, 84, 16 * KIB)
+    for guest in guests:
+        gate.leave(guest)
+    assert (limit.in_hand, gate.holding.used) == (0, 0)
+    limit.adjust()
+    assert limit.allowed < limit.policy.most
 
 
 async def test_room_for_a_body_is_taken_before_it_is_there_and_given_back() -> None:

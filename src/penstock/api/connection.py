@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._answering: Exchange | None = None
         self._queue: deque[Exchange] = deque()
         self._served = False
-        self._held = self._postponed = False
+        self._held = False
         self._writable: asyncio.Future[None] | None = None
         self.since = 0.0
         self._timer: asyncio.TimerHandle
@@ -99,7 +99,7 @@ class Connection(asyncio.Protocol):
         self._queue.clear()
 
     def data_received(self, data: bytes) -> None:
-        if self._deaf or (self._gate.is_crowded and self._turned_away(data)):
+        if self._deaf or self._gate.turns_away(self, data):
             return
         try:
             self._incoming.feed(data)
@@ -149,7 +149,8 @@ class Connection(asyncio.Protocol):
         """Close as soon as the request under way, if there is one, is answered."""
         if self._answering is not None:
             self._answering.keep_alive = False
-        elif not self._postponed:
+        elif not self._held:
+            # Held with nothing under way, it has a request that was postponed.
             self._transport.close()
 
     # What an exchange calls.
@@ -202,6 +203,30 @@ class Connection(asyncio.Protocol):
                 # What is left of its body is read away, but not for ever.
                 self._look()
 
+    # What the short way calls.
+
+    @property
+    def date(self) -> list[tuple[bytes, bytes]]:
+        return self._server.default_headers
+
+    @property
+    def is_free(self) -> bool:
+        incoming = self._incoming
+        under_way = incoming.in_head or incoming.arriving or self._answering or self._writable
+        return not (under_way or self._leaving.begun)
+
+    def cut_short(self, answer: bytes) -> None:
+        self.go_on()
+        if not self._transport.is_closing():
+            self._transport.write(answer)
+            self.since = self._loop.time()
+            self._served = True
+
+    def take_up(self, data: bytes) -> None:
+        self.go_on()
+        if not self._transport.is_closing():
+            self.data_received(data)
+
     # Our own.
 
     def _take(self, exchange: Exchange) -> None:
@@ -229,31 +254,6 @@ class Connection(asyncio.Protocol):
             self._gate.leave(exchange)
             if not exchange.finished and not exchange.gone:
                 self._transport.abort()
-
-    def _turned_away(self, data: bytes) -> bool:
-        """Turn away what is one whole request for which there is no room: the short way."""
-        incoming = self._incoming
-        under_way = incoming.in_head or incoming.arriving or self._answering or self._writable
-        if under_way or self._leaving.begun:
-            return False
-        answer = self._gate.refusal(data, self._server.default_headers)
-        if answer is None:
-            return False
-        if answer:
-            self._transport.write(answer)
-            self.since = self._loop.time()
-            self._served = True
-        else:
-            self._postponed = True
-            self.hold()
-            self._gate.postpone(self._again, data)
-        return True
-
-    def _again(self, data: bytes) -> None:
-        self._postponed = False
-        if not self._transport.is_closing():
-            self.go_on()
-            self.data_received(data)
 
     def turn_away(self, exchange: Exchange) -> None:
         """The long way. A client that reads no answers waits for the next one."""

@@ -6,8 +6,8 @@ import asyncio
 from typing import Any, Final, Protocol
 
 from penstock.api.asgi import ClientGone, Message, Scope
-from penstock.api.gate import Line
 from penstock.api.head import STATUS_LINES, lines
+from penstock.api.line import Line
 from penstock.api.response import Headers, Response
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -90,7 +90,7 @@ class Exchange:
         whole: whether all of the request has arrived.
         started, finished: whether its answer has begun, and is complete.
         gone: whether there is no one to answer any more.
-        line, since, declared: see `gate.Guest`.
+        line, since, declared: see `line.Guest`.
         begun: whether it is being worked on.
         kept_waiting: whether its client let it wait for its body.
     """

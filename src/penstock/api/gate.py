@@ -10,18 +10,16 @@ was looked at but its address.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Final
 
 from penstock.api import admission
 from penstock.api.admission import WINDOW_S, Budget, Limit
-from penstock.api.asgi import Scope
 from penstock.api.holding import Holding
-from penstock.api.refusals import Refusals
+from penstock.api.line import Guest, Line
 from penstock.api.response import Header
 from penstock.api.router import Router
-from penstock.api.skim import Skimmer
+from penstock.api.short import Caller, ShortWay
 from penstock.config import Configuration
 from penstock.errors import Unavailable
 from penstock.telemetry.logs import logger
@@ -29,64 +27,15 @@ from penstock.telemetry.logs import logger
 _COLLECTIONS: Final = b"/v1/collections/"
 _RECORD_SLASHES: Final = b"/v1/collections/c/records/id".count(b"/")
 _READING: Final = frozenset(("GET", "HEAD", "OPTIONS"))
-_MOST_TURNED_AWAY: Final = 64
-"""In a turn; a flood of others is looked at in the next ones, so that turns stay short."""
 _WRITES_BESIDE_READS: Final = 4
 """How many writes begin in a turn while reads are in hand: a read takes four turns."""
 _UNKNOWN_BYTES: Final = 256 * 1024
 """What a body may come to before anyone looks at it, where it does not say."""
+_PATIENCE: Final = 0.5
+"""Of the deadline: who has waited for so long is turned away, while that is still in time."""
 _TOLD_EVERY_S: Final = 1.0
 
 _log = logger("api")
-
-
-class Guest(Protocol):
-    """A request, as the gate knows it.
-
-    Attributes:
-        scope: ASGI's description of it.
-        line: where it has its place; None while it has none.
-        since: when it was let in, in the loop's seconds.
-        declared: bytes of its body for which room was taken.
-    """
-
-    scope: Scope
-    line: Line | None
-    since: float
-    declared: int
-
-    @property
-    def has_waited(self) -> bool:
-        """Whether it waited for its client or for others, which tells nothing of us."""
-        ...
-
-    def begin(self, waited_s: float) -> None:
-        """It is its turn, so long after it was let in."""
-        ...
-
-    def turn_away(self) -> None:
-        """There is no room for it."""
-        ...
-
-
-class Line:
-    """The requests of one kind that wait.
-
-    Attributes:
-        limit: how many may be in hand.
-        most_body: bytes of a body that is in hand as a whole; 0 for streams, which wait for room
-            piece by piece.
-        left: how many more may begin in this turn.
-        waiting: the others.
-    """
-
-    __slots__ = ("left", "limit", "most_body", "waiting")
-
-    def __init__(self, limit: Limit, most_body: int) -> None:
-        self.limit = limit
-        self.most_body = most_body
-        self.left = limit.policy.turn
-        self.waiting: deque[Guest] = deque()
 
 
 class Gate:
@@ -99,7 +48,7 @@ class Gate:
 
     Attributes:
         holding: the bodies in hand.
-        skimmed: how many were turned away by `refusal`.
+        short: turns away what has not been read.
     """
 
     def __init__(self, router: Router, configuration: Configuration, prefix: str) -> None:
@@ -111,25 +60,22 @@ class Gate:
         self._read = self._lines[Budget.READ]
         self._write = self._lines[Budget.WRITE]
         self._in_order = tuple(self._lines.values())
+        self._patience_s = _PATIENCE * configuration.deadline_ms / 1000
         self._is_turning = self._is_ticking = False
         self._tell_at = 0.0
         self._told = 0
         self.holding = Holding(configuration.ingest_bytes)
-        self._look = Skimmer().look
-        self._refusals = Refusals(prefix)
-        self._room_to_refuse = _MOST_TURNED_AWAY
-        self._postponed: deque[tuple[Callable[[bytes], None], bytes]] = deque()
-        self.skimmed = 0
+        self.short = ShortWay(self.line, self._have_a_turn, prefix)
 
     @property
     def limits(self) -> dict[Budget, Limit]:
         """Of each kind that has one."""
         return {budget: line.limit for budget, line in self._lines.items()}
 
-    @property
-    def is_crowded(self) -> bool:
-        """Whether reads or writes are turned away at the moment."""
-        return self._read.limit.is_full or self._write.limit.is_full
+    def turns_away(self, caller: Caller, data: bytes) -> bool:
+        """Whether it does, unread: where there is no room for reads, or none for writes."""
+        is_crowded = self._read.limit.is_full or self._write.limit.is_full
+        return is_crowded and caller.is_free and self.short.turns_away(caller, data)
 
     def line(self, method: str, path: bytes) -> Line | None:
         """Where a request for a raw path has to wait; None where it has not, and is always let in.
@@ -168,32 +114,9 @@ class Gate:
             took = None if guest.has_waited else asyncio.get_running_loop().time() - guest.since
             line.limit.ended(took)
 
-    def refusal(self, data: bytes, date: Sequence[Header]) -> bytes | None:
-        """The answer to what would be turned away, where it is as plain as most; see `skim`.
-
-        Empty where it is to be postponed, since enough were turned away in this turn.
-        """
-        asked = self._look(data)
-        if asked is None:
-            return None
-        line = self.line(asked.method.decode("ascii"), asked.path)
-        if line is None or not line.limit.is_full:
-            return None
-        if not self._room_to_refuse:
-            return b""
-        self._room_to_refuse -= 1
-        self._have_a_turn()
-        line.limit.refused += 1
-        self.skimmed += 1
-        return self._refusals.next(date, asked.request_id)
-
-    def postpone(self, again: Callable[[bytes], None], data: bytes) -> None:
-        """Call with the bytes in one of the next turns."""
-        self._postponed.append((again, data))
-
     def overloaded(self) -> Unavailable:
         """What any other one is told."""
-        return self._refusals.error()
+        return self.short.refusals.error()
 
     def _enter(self, guest: Guest, line: Line, size: int) -> None:
         loop = asyncio.get_running_loop()
@@ -221,28 +144,35 @@ class Gate:
             if line is self._write and self._read.limit.in_hand:
                 most = _WRITES_BESIDE_READS
             line.left = most
-            waiting = line.waiting
-            while waiting and line.left:
-                guest = waiting.popleft()
-                line.left -= 1
-                waited_s = now - guest.since
-                line.limit.began(waited_s)
-                guest.begin(waited_s)
-            if waiting:
+            self._begin(line, now)
+            if line.waiting:
                 self._have_a_turn()
-        self._look_again()
+        self.short.turn()
         if not self._is_ticking:
             self._is_ticking = True
             loop.call_later(WINDOW_S, self._tick, loop)
 
-    def _look_again(self) -> None:
-        """At what was postponed: there may even be room for it by now."""
-        self._room_to_refuse = _MOST_TURNED_AWAY
-        for _ in range(min(len(self._postponed), _MOST_TURNED_AWAY)):
-            again, data = self._postponed.popleft()
-            again(data)
-        if self._postponed:
-            self._have_a_turn()
+    def _begin(self, line: Line, now: float) -> None:
+        """With those that are next, and without those that waited for too long."""
+        waiting = line.waiting
+        while waiting:
+            waited_s = now - waiting[0].since
+            if waited_s > self._patience_s:
+                self._give_up(waiting.popleft(), line, waited_s)
+            elif line.left:
+                line.left -= 1
+                line.limit.began(waited_s)
+                waiting.popleft().begin(waited_s)
+            else:
+                break
+
+    def _give_up(self, guest: Guest, line: Line, waited_s: float) -> None:
+        line.limit.began(waited_s)
+        line.limit.refused += 1
+        guest.line = None
+        self.holding.give(guest.declared)
+        line.limit.ended(None)
+        guest.turn_away()
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         """The end of a window. There are windows while anything is in hand, or strained."""
