@@ -67,6 +67,10 @@ class _Cursor(msgspec.Struct, array_like=True):
     mark: Mark | None
 
 
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(_Cursor).decode
+
+
 class Pages:
     """Keyset paging over any plan."""
 
@@ -158,14 +162,14 @@ class Pages:
     def _token(self, target: Target, query: bytes, at: Found, *, backward: bool) -> str:
         expires_at = self._clock.now() + _VALID_MS
         cursor = _Cursor(target.tenant, target.collection.id, query, expires_at, backward, at.mark)
-        return self._seal.close(msgspec.msgpack.encode(cursor))
+        return self._seal.close(_encode(cursor))
 
     def _cursor(self, target: Target, query: bytes, token: str | None) -> _Cursor:
         own = (target.tenant, target.collection.id, query)
         if token is None:
             return _Cursor(*own, expires_at=0, backward=False, mark=None)
         try:
-            cursor = msgspec.msgpack.decode(self._seal.open(token), type=_Cursor)
+            cursor = _decode(self._seal.open(token))
         except (ValueError, msgspec.DecodeError):
             raise Malformed("invalid_page_token") from None
         if (cursor.tenant, cursor.collection_id, cursor.query) != own:

@@ -157,8 +157,10 @@ def _without(stream: Stream, earlier: Sequence[Filter]) -> Stream:
 def _in_order(found: Sequence[Branch], sort: Sort, indexes: Sequence[Index]) -> Plan | None:
     """All branches by one index, which gives the order."""
     best: tuple[int, Plan] | None = None
+    fewest = min(map(len, found))
     for index in indexes:
-        for points in range(len(index.order), -1, -1):
+        # A filter is a point of one field at most.
+        for points in range(min(len(index.order), fewest), -1, -1):
             made = _by(index, points, found, sort)
             if made is not None and (best is None or made[0] > best[0]):
                 best = made

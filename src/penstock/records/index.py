@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import total_ordering
+from functools import cached_property, total_ordering
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -47,7 +47,7 @@ class Ordered(NamedTuple):
         return f"-{self.field.text}" if self.descending else self.field.text
 
 
-class Index(msgspec.Struct, frozen=True):
+class Index(msgspec.Struct, frozen=True, dict=True):
     """An index.
 
     Attributes:
@@ -60,7 +60,7 @@ class Index(msgspec.Struct, frozen=True):
     fields: tuple[Ordered, ...]
     is_array: bool = False
 
-    @property
+    @cached_property
     def order(self) -> tuple[Ordered, ...]:
         """All that its keys hold."""
         return (*self.fields, Ordered(ID))
@@ -197,10 +197,14 @@ def cut(one: Range, order: Sequence[Ordered], key: Key, *, reverse: bool) -> Ran
 
 def _before(order: Sequence[Ordered], key: Key, low: End) -> bool:
     """Whether a key comes before all that begin at this end."""
+    if not low.values:
+        return low.is_open
     first, other = ranks(order, key[: len(low.values)]), ranks(order, low.values)
     return first < other or (first == other and low.is_open)
 
 
 def _after(order: Sequence[Ordered], key: Key, high: End) -> bool:
+    if not high.values:
+        return high.is_open
     first, other = ranks(order, key[: len(high.values)]), ranks(order, high.values)
     return first > other or (first == other and high.is_open)

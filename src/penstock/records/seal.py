@@ -22,7 +22,7 @@ class Seal:
         self._empty = hashlib.blake2b(key=secret, digest_size=_TAG_BYTES, person=purpose)
 
     def close(self, payload: bytes) -> str:
-        return urlsafe_b64encode(self._tag(payload) + payload).rstrip(b"=").decode()
+        return _text(self._tag(payload) + payload)
 
     def open(self, text: str) -> bytes:
         """The payload. Raises ValueError for anything that `close` did not make."""
@@ -32,7 +32,7 @@ class Seal:
             raise ValueError("not sealed text") from None
         tag, payload = sealed[:_TAG_BYTES], sealed[_TAG_BYTES:]
         # The decoder skips foreign characters: only the exact text that we made may open.
-        if not hmac.compare_digest(tag, self._tag(payload)) or self.close(payload) != text:
+        if not hmac.compare_digest(tag, self._tag(payload)) or _text(sealed) != text:
             raise ValueError("the seal does not hold")
         return payload
 
@@ -40,3 +40,7 @@ class Seal:
         tag = self._empty.copy()
         tag.update(payload)
         return tag.digest()
+
+
+def _text(sealed: bytes) -> str:
+    return urlsafe_b64encode(sealed).rstrip(b"=").decode()

@@ -39,6 +39,8 @@ def connect(path: Path, synchronous: Synchronous, cache_kib: int = _CACHE_KIB) -
     """
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(_BUSY_MS)
+    # Plans are ours. Else SQLite looks at what is bound for them, and plans anew each time.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {synchronous}")

@@ -7,7 +7,9 @@ What lies between two keys of several columns is a few such stretches, one after
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from enum import Enum
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from penstock.adapters.embedded.filters import Condition, bound, condition, expression
 from penstock.records.field import Scalar
@@ -23,6 +25,8 @@ class _Keys(NamedTuple):
     high: End | None = None
 
 
+_TEXTS: Final = 1_024
+"""Parts of statements that are kept, of some hundreds of characters each."""
 ELEMENT: Final = "element"
 """The column of an array index, which is a table of its own."""
 
@@ -47,16 +51,11 @@ class Stretch(NamedTuple):
 
 def stretches(table: str, scan: Scan, now: int) -> Iterator[Stretch]:
     """The parts of a scan, in its order, of what exists at `now` (ms since 1970)."""
-    order = scan.index.order
     source = table
     if scan.index.is_array:
         source = f"{index_name(table, scan.index)} CROSS JOIN {table} USING (id)"
     elif scan.index != BY_ID:
         source = f"{table} INDEXED BY {index_name(table, scan.index)}"
-    sorting = ", ".join(
-        f"{_column(scan.index, one)} {'DESC' if one.descending is not scan.reverse else 'ASC'}"
-        for one in order
-    )
     residual = Condition("1") if scan.filter is None else condition(scan.filter)
     turned = -1 if scan.reverse else 1
     for one in scan.ranges[::turned]:
@@ -68,7 +67,7 @@ def stretches(table: str, scan: Scan, now: int) -> Iterator[Stretch]:
                     f"{held.sql} AND (expires_at IS NULL OR expires_at > ?) AND ({residual.sql})",
                     (*held.bindings, now, *residual.bindings),
                 ),
-                sorting,
+                _sorting(scan.index, len(keys.values), reverse=scan.reverse),
             )
 
 
@@ -77,19 +76,51 @@ def _column(index: Index, one: Ordered) -> str:
 
 
 def _held(index: Index, keys: _Keys) -> Condition:
-    order = index.order
+    """What keys lie in, as a condition."""
+    values, low, high = keys
+    bindings = [bound(value) for value in values]
+    bindings += [bound(end.values[0]) for end in (low, high) if end is not None]
+    return Condition(_lying(index, len(values), _bound(low), _bound(high)), tuple(bindings))
+
+
+class _Bound(Enum):
+    """What an end asks of a column, beside where it is."""
+
+    NOTHING = ""
+    OPEN = " ?"
+    CLOSED = "= ?"
+
+
+def _bound(end: End | None) -> _Bound:
+    if end is None:
+        return _Bound.NOTHING
+    return _Bound.OPEN if end.is_open else _Bound.CLOSED
+
+
+@lru_cache(_TEXTS)
+def _lying(index: Index, fixed: int, low: _Bound, high: _Bound) -> str:
+    """The condition of so many fixed columns, and of the next one's ends."""
     parts = ["data IS NOT NULL"]
-    bindings: list[Any] = []
-    for one, value in zip(order, keys.values, strict=False):
-        parts.append(f"{_column(index, one)} = ?")
-        bindings.append(bound(value))
-    for end, first in ((keys.low, True), (keys.high, False)):
-        if end is not None:
-            column = order[len(keys.values)]
+    parts += [f"{_column(index, one)} = ?" for one in index.order[:fixed]]
+    for end, first in ((low, True), (high, False)):
+        if end is not _Bound.NOTHING:
+            column = index.order[fixed]
             sign = ">" if first is not column.descending else "<"
-            parts.append(f"{_column(index, column)} {sign}{'' if end.is_open else '='} ?")
-            bindings.append(bound(end.values[0]))
-    return Condition(" AND ".join(parts), tuple(bindings))
+            parts.append(f"{_column(index, column)} {sign}{end.value}")
+    return " AND ".join(parts)
+
+
+@lru_cache(_TEXTS)
+def _sorting(index: Index, fixed: int, *, reverse: bool) -> str:
+    """The order of the columns behind so many that are fixed.
+
+    Named in it, an expression that equals something would have SQLite sort all that there is.
+    """
+    behind = index.order[min(fixed, len(index.order) - 1) :]
+    return ", ".join(
+        f"{_column(index, one)} {'DESC' if one.descending is not reverse else 'ASC'}"
+        for one in behind
+    )
 
 
 def _stretches(one: Range) -> Iterator[_Keys]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 import apsw
@@ -17,7 +18,7 @@ from penstock.adapters.embedded.groups import (
     group_of,
     statement,
 )
-from penstock.adapters.embedded.scans import stretches
+from penstock.adapters.embedded.scans import Stretch, stretches
 from penstock.errors import DeadlineExceeded, Unavailable
 from penstock.ports.clock import Clock
 from penstock.records.aggregate import Aggregation, Group
@@ -27,6 +28,8 @@ from penstock.records.scan import Scan
 
 T = TypeVar("T")
 
+_AT_ONCE: Final = 4
+"""Parts of a scan in one statement: as many as lie behind a mark in three fields and an id."""
 _STEPS: Final = 20_000
 """Instructions of SQLite's machine between two looks at the clock: some tenths of a millisecond."""
 
@@ -147,17 +150,27 @@ class Search:
             connection.set_progress_handler(None)
 
     def _rows(self, table: str, scan: Scan, limit: int, now: int) -> Iterator[states.Row]:
-        # One statement for each: together in one they took longer.
-        for source, held, order in stretches(table, scan, now):
-            sql = f"SELECT {table}.* FROM {source} WHERE {held.sql} ORDER BY {order} LIMIT ?"
-            rows = states.read_rows(self._readers.connection, sql, (*held.bindings, limit))
+        parts = stretches(table, scan, now)
+        while limit > 0 and (some := list(islice(parts, _AT_ONCE))):
+            rows = states.read_rows(self._readers.connection, *_together(table, some, limit))
             yield from rows
             limit -= len(rows)
-            if limit <= 0:
-                return
 
     def _query(self, sql: str, bindings: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         return query(self._readers.connection, sql, bindings)
+
+
+def _together(table: str, parts: Sequence[Stretch], limit: int) -> tuple[str, tuple[Any, ...]]:
+    """One statement for all; SQLite reads a part where those before it do not fill the limit."""
+    selects = [
+        f"SELECT {table}.* FROM {source} WHERE {held.sql} ORDER BY {order} LIMIT ?"
+        for source, held, order in parts
+    ]
+    bindings = [one for part in parts for one in (*part.held.bindings, limit)]
+    if len(parts) == 1:
+        return selects[0], tuple(bindings)
+    whole = " UNION ALL ".join(f"SELECT * FROM ({select})" for select in selects)
+    return f"{whole} LIMIT ?", (*bindings, limit)
 
 
 @contextmanager
