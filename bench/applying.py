@@ -30,6 +30,8 @@ _MAIN: Final = "org.apache.kafka.connect.cli.ConnectStandalone"
 _STRINGS: Final = "org.apache.kafka.connect.storage.StringConverter"
 _STRATEGY: Final = "com.mongodb.kafka.connect.sink.processor.id.strategy.ProvidedInValueStrategy"
 _MODEL: Final = "com.mongodb.kafka.connect.sink.writemodel.strategy"
+_PAUSED_MS: Final = 1_800_000
+"""As long as brokers allow."""
 _SETTLE_S: Final = 1.0
 _WARM_UP: Final = 2 * LINES
 
@@ -132,6 +134,9 @@ class OfConnector(Applier):
             "offset.storage.file.filename": ground.folder / f"{name}.offsets",
             "listeners": f"HTTP://127.0.0.1:{port}",
             "consumer.max.poll.records": 4_000,
+            # It is paused for many minutes. Out of its group, it would be given entries again.
+            "consumer.session.timeout.ms": _PAUSED_MS,
+            "consumer.max.poll.interval.ms": 2 * _PAUSED_MS,
         }
         sink = {
             "name": name,
