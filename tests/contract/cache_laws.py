@@ -47,7 +47,10 @@ def value(key: Key, offset: int, ttl_ms: int = 60_000) -> Cached:
 
 
 async def get(cache: Cache, key: Key) -> Cached | None:
+    """What is found; what is at hand is that, or nothing."""
+    at_hand = cache.at_hand(key)
     (found,) = await cache.get([key])
+    assert at_hand in (None, found)
     return found
 
 

@@ -46,6 +46,20 @@ async def test_the_least_recently_used_goes_first() -> None:
     assert await held(one, 7) == [0, 3, 4, 5, 6]
 
 
+async def test_what_it_holds_is_at_hand_and_used_by_being_asked_for() -> None:
+    clock = HandClock()
+    one = cache(3 * (ENTRY_BYTES + 400), clock)
+    await one.reserve(keys(1), "token")
+    assert one.at_hand(value(0).key) is None
+    await one.write([value(number) for number in range(3)])
+    assert one.at_hand(value(0).key) == value(0)
+    assert one.at_hand(value(7).key) is None
+    await one.write([value(3)])
+    assert await held(one, 4) == [0, 2, 3]
+    clock.advance(60_000)
+    assert one.at_hand(value(0).key) is None
+
+
 async def test_what_is_replaced_does_not_count_any_more() -> None:
     one = cache(5 * (ENTRY_BYTES + 400))
     for fence in range(1, 50):

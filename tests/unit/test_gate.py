@@ -122,6 +122,8 @@ async def test_who_has_waited_for_half_the_deadline_is_turned_away_and_strains_t
     assert (begun(guests), limit.in_hand, gate.holding.used) == (16, 100, 100 * KIB)
     time.sleep(0.26)  # noqa: ASYNC251  # the event loop is busy
     await asyncio.sleep(0)
+    assert done == [("PUT", "begun")] * 16 + [("PUT", "turned away")] * 64
+    await asyncio.sleep(0)
     assert done == [("PUT", "begun")] * 16 + [("PUT", "turned away")] * 84
     assert (limit.in_hand, limit.refused, gate.holding.used) == (16, 84, 16 * KIB)
     for guest in guests:

@@ -28,11 +28,13 @@ _COLLECTIONS: Final = b"/v1/collections/"
 _RECORD_SLASHES: Final = b"/v1/collections/c/records/id".count(b"/")
 _READING: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 _WRITES_BESIDE_READS: Final = 4
-"""How many writes begin in a turn while reads are in hand: a read takes four turns."""
+"""How many writes begin in a turn that has reads too: a read takes two turns, or more."""
 _UNKNOWN_BYTES: Final = 256 * 1024
 """What a body may come to before anyone looks at it, where it does not say."""
 _PATIENCE: Final = 0.5
 """Of the deadline: who has waited for so long is turned away, while that is still in time."""
+_GIVEN_UP: Final = 64
+"""Of these in a turn, which cost more than those that were not read."""
 _TOLD_EVERY_S: Final = 1.0
 
 _log = logger("api")
@@ -139,9 +141,11 @@ class Gate:
         """Once in every turn in which there is something to do."""
         self._is_turning = False
         now = loop.time()
+        read = self._read
+        is_reading = read.limit.in_hand or read.left < read.limit.policy.turn
         for line in self._in_order:
             most = line.limit.policy.turn
-            if line is self._write and self._read.limit.in_hand:
+            if line is self._write and is_reading:
                 most = _WRITES_BESIDE_READS
             line.left = most
             self._begin(line, now)
@@ -155,9 +159,13 @@ class Gate:
     def _begin(self, line: Line, now: float) -> None:
         """With those that are next, and without those that waited for too long."""
         waiting = line.waiting
+        room = _GIVEN_UP
         while waiting:
             waited_s = now - waiting[0].since
             if waited_s > self._patience_s:
+                if not room:
+                    break
+                room -= 1
                 self._give_up(waiting.popleft(), line, waited_s)
             elif line.left:
                 line.left -= 1

@@ -77,6 +77,10 @@ class Cache(Protocol):
         """One answer per key; None for a miss or a placeholder."""
         ...
 
+    def at_hand(self, key: Key) -> Cached | None:
+        """What `get` would find, where it is in this process's memory; else None."""
+        ...
+
     async def reserve(self, keys: Sequence[Key], token: str, time_s: float | None = None) -> None:
         """Leave a short-lived placeholder with this token where there is neither one nor a value.
 

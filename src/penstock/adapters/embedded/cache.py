@@ -80,6 +80,15 @@ class MemoryCache:
                     found.append(one.value)
         return found
 
+    def at_hand(self, key: Key) -> Cached | None:
+        now = self._clock.now()
+        with self._lock:
+            one = self._held.get(key)
+            if one is None or one.until <= now:
+                return None
+            self._held.move_to_end(key)
+        return one.value
+
     async def reserve(
         self,
         keys: Sequence[Key],

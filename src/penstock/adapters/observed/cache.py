@@ -15,6 +15,7 @@ class ObservedCache(Timed):
     def __init__(self, cache: Cache, meter: Meter) -> None:
         super().__init__(cache, meter)
         metrics = meter.metrics
+        self._at_hand = cache.at_hand
         self._get = timed(cache.get, meter.seconds("get"), meter)
         self._records = metrics.read_records.of("cache")
         self._hits = metrics.cache_reads.of("hit")
@@ -26,6 +27,13 @@ class ObservedCache(Timed):
         self._records.note(count)
         self._hits.add(count - missing)
         self._misses.add(missing)
+        return found
+
+    def at_hand(self, key: Key) -> Cached | None:
+        found = self._at_hand(key)
+        if found is not None:
+            self._records.note(1)
+            self._hits.add()
         return found
 
 

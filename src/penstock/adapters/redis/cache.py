@@ -53,6 +53,9 @@ class RedisCache:
             return [None] * len(keys)
         return [cached(one, key) for one, key in zip(found, keys, strict=True)]
 
+    def at_hand(self, key: Key) -> Cached | None:  # noqa: ARG002  # nothing is kept here
+        return None
+
     async def reserve(self, keys: Sequence[Key], token: str, time_s: float | None = None) -> None:
         mark = placeholder(token)
         await self._connection.run(
