@@ -79,9 +79,9 @@ class Measuring:
             ground.penstock.create(name, {})
         ground.embedded.create("puts", {})
         for side in (ground.penstock, ground.express):
-            _fill(side)
+            fill(side)
             ground.stored[side.name].await_count(READS, READ)
-        _fill(ground.embedded)
+        fill(ground.embedded)
         for child in (ground.worker, ground.consumer):
             child.pause()
         for connector in self._connectors.values():
@@ -234,7 +234,7 @@ def _turned(ones: Sequence[T], turn: int) -> list[T]:
     return list(ones) if turn % 2 == 0 else list(ones)[::-1]
 
 
-def _fill(side: Side) -> None:
+def fill(side: Side) -> None:
     """The records that are read; what was refused comes again."""
     for first in range(0, READ, LINES):
         for attempt in range(_TRIES):

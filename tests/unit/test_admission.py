@@ -156,6 +156,7 @@ def test_health_has_no_limit_and_what_has_one_waits_for_less_than_the_deadline()
     assert set(found) == set(Budget) - {Budget.HEALTH}
     waits = {budget: limit.policy.wait_s for budget, limit in found.items()}
     assert waits == {
-        Budget.READ: 0.05, Budget.WRITE: 0.05, Budget.QUERY: 0.15, Budget.STREAM: 0.05,
+        Budget.READ: 0.05, Budget.WRITE: 0.05, Budget.QUERY: 0.2, Budget.STREAM: 0.05,
     }  # fmt: skip
-    assert {limit.policy.took_s for limit in found.values()} == {0.2}
+    took = {budget: limit.policy.took_s for budget, limit in found.items()}
+    assert took == dict.fromkeys(waits, 0.2) | {Budget.QUERY: 0.3}

@@ -87,6 +87,15 @@ async def test_a_connection_that_is_to_end_is_told_so_the_long_way(gate: Gate) -
     assert callers[-1].answer is None
 
 
+async def test_queries_are_turned_away_the_short_way_too(gate: Gate) -> None:
+    limit = filled(gate, Budget.QUERY)
+    caller = Called()
+    assert gate.turns_away(caller, READ.replace(b"/records/a", b"/records?size=20"))
+    assert (caller.answer or b"").startswith(b"HTTP/1.1 503 ")
+    assert not gate.turns_away(caller, READ)
+    assert limit.refused == 1
+
+
 async def test_what_has_something_under_way_goes_the_long_way(gate: Gate) -> None:
     filled(gate, Budget.READ)
     caller = Called()

@@ -129,7 +129,8 @@ class Limit:
 
 _WAIT: Final = 0.1
 _TOOK: Final = 0.4
-_QUERY_WAIT: Final = 0.3
+_QUERY_WAIT: Final = 0.4
+_QUERY_TOOK: Final = 0.6
 """Of the deadline. One query begins in a turn: most of its time it waits, and is not late yet."""
 _STREAMS: Final = 64
 
@@ -143,7 +144,7 @@ def limits(deadline_s: float) -> dict[Budget, Limit]:
     return {
         Budget.READ: Limit(Policy(32, 2_048, 64, wait_s, took_s)),
         Budget.WRITE: Limit(Policy(32, 1_024, 16, wait_s, took_s)),
-        Budget.QUERY: Limit(Policy(4, 64, 1, _QUERY_WAIT * deadline_s, took_s)),
+        Budget.QUERY: Limit(Policy(4, 64, 1, _QUERY_WAIT * deadline_s, _QUERY_TOOK * deadline_s)),
         # A stream is paced by its own means.
         Budget.STREAM: Limit(Policy(_STREAMS, _STREAMS, 1, wait_s, took_s)),
     }

@@ -61,6 +61,7 @@ class Gate:
         }
         self._read = self._lines[Budget.READ]
         self._write = self._lines[Budget.WRITE]
+        self._query = self._lines[Budget.QUERY].limit
         self._in_order = tuple(self._lines.values())
         self._patience_s = _PATIENCE * configuration.deadline_ms / 1000
         self._is_turning = self._is_ticking = False
@@ -75,8 +76,8 @@ class Gate:
         return {budget: line.limit for budget, line in self._lines.items()}
 
     def turns_away(self, caller: Caller, data: bytes) -> bool:
-        """Whether it does, unread: where there is no room for reads, or none for writes."""
-        is_crowded = self._read.limit.is_full or self._write.limit.is_full
+        """Whether it does, unread: where there is no room for a kind of which there may be many."""
+        is_crowded = self._read.limit.is_full or self._write.limit.is_full or self._query.is_full
         return is_crowded and caller.is_free and self.short.turns_away(caller, data)
 
     def line(self, method: str, path: bytes) -> Line | None:
