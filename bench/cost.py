@@ -63,7 +63,7 @@ def bare(data: str) -> None:
         (Deadlines, "guard", lambda *_: careless),
         (Gate, "receive", lambda _self, guest: guest.begin(0.0)),
         (Gate, "leave", lambda *_: None),
-        (Gate, "is_crowded", False),
+        (Gate, "turns_away", lambda *_: False),
         (Observed, "ended", lambda *_: None),
         (parts, "observed", lambda engines, _: engines),
     ):

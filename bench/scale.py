@@ -214,36 +214,48 @@ def share(values: list[float], part: float) -> float:
     return sorted(values)[min(int(part * len(values)), len(values) - 1)]
 
 
-def report(engine: str, times: dict[str, dict[int, list[float]]], sizes: list[int]) -> list[str]:
+Summary = dict[str, dict[str, dict[str, float]]]
+"""Of an engine: `p50_ms` and `p99_ms` of each question, by the size of the collection."""
+
+
+def summary(times: dict[str, dict[int, list[float]]]) -> Summary:
+    return {
+        name: {
+            str(size): {"p50_ms": median(values), "p99_ms": share(values, 0.99)}
+            for size, values in by_size.items()
+        }
+        for name, by_size in times.items()
+    }
+
+
+def report(engine: str, figures: Summary) -> list[str]:
     """The table of an engine, in ms."""
-    heads = " | ".join(f"{size:,}" for size in sizes)
+    first, last = figures["first page"], figures[f"page {DEEP:,}"]
+    sizes = list(first)
+    heads = " | ".join(f"{int(size):,}" for size in sizes)
     lines = [
         f"### {engine}",
         "",
         f"| p50 / p99 in ms | {heads} | p99, largest to smallest |",
         f"|---|{'---|' * (len(sizes) + 1)}",
     ]
-    for name, by_size in times.items():
-        cells = " | ".join(
-            f"{median(by_size[size]):.2f} / {share(by_size[size], 0.99):.2f}" for size in sizes
-        )
-        ratio = share(by_size[sizes[-1]], 0.99) / share(by_size[sizes[0]], 0.99)
+    for name, by_size in figures.items():
+        cells = " | ".join(f"{one['p50_ms']:.2f} / {one['p99_ms']:.2f}" for one in by_size.values())
+        ratio = by_size[sizes[-1]]["p99_ms"] / by_size[sizes[0]]["p99_ms"]
         lines.append(f"| {name} | {cells} | {ratio:.2f} |")
-    first, last = times["first page"], times[f"page {DEEP:,}"]
-    largest = sizes[-1]
-    deep_ratio = median(last[largest]) / median(first[largest])
-    tail = share(last[largest], 0.99) / share(first[largest], 0.99)
-    told = f"{deep_ratio:.2f} times the first page (p50; {tail:.2f} by p99)"
-    lines += ["", f"Page {DEEP:,} of {largest:,} costs {told}.", ""]
+    deep, tail = (last[sizes[-1]][one] / first[sizes[-1]][one] for one in ("p50_ms", "p99_ms"))
+    told = f"{deep:.2f} times the first page (p50; {tail:.2f} by p99)"
+    lines += ["", f"Page {DEEP:,} of {int(sizes[-1]):,} costs {told}.", ""]
     return lines
 
 
-def plot(results: dict[str, dict[str, dict[int, list[float]]]], sizes: list[int]) -> None:
+def plot(figures: dict[str, Summary]) -> None:
     mpl.use("Agg")
-    figure, axes = plt.subplots(1, len(results), figsize=(5 * len(results), 4), squeeze=False)
-    for axis, (engine, times) in zip(axes[0], results.items(), strict=True):
-        for name, by_size in times.items():
-            axis.plot(sizes, [share(by_size[size], 0.99) for size in sizes], "o-", label=name)
+    figure, axes = plt.subplots(1, len(figures), figsize=(5 * len(figures), 4), squeeze=False)
+    for axis, (engine, own) in zip(axes[0], figures.items(), strict=True):
+        for name, by_size in own.items():
+            tails = [one["p99_ms"] for one in by_size.values()]
+            axis.plot(list(map(int, by_size)), tails, "o-", label=name)
         axis.set(xscale="log", yscale="log", xlabel="records", ylabel="p99, ms", title=engine)
         axis.legend(fontsize=7)
     figure.tight_layout()
@@ -257,45 +269,36 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES))
     parser.add_argument("--folder", type=Path, help="for the data: some 15 GB")
     chosen = parser.parse_args()
-    results: dict[str, dict[str, dict[int, list[float]]]] = {}
+    # What is not asked for stays as it was.
+    figures: dict[str, Summary] = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         for engine in chosen.engines:
             if engine == "embedded":
                 store: Store = EmbeddedStore(Path(folder) / "store.db", SystemClock())
-                results["SQLite"] = uvloop.run(measure(store, chosen.sizes))
+                figures["SQLite"] = summary(uvloop.run(measure(store, chosen.sizes)))
                 continue
             server = MongoDB(Path(folder))
             try:
                 server.start()
                 store = MongoStore(server.url, "scale", timeout_s=60)
-                results["MongoDB"] = uvloop.run(measure(store, chosen.sizes))
+                figures["MongoDB"] = summary(uvloop.run(measure(store, chosen.sizes)))
             finally:
                 server.stop()
-    lines = [line for name, times in results.items() for line in report(name, times, chosen.sizes)]
+    lines = [line for name, own in figures.items() for line in report(name, own)]
     print("\n".join(lines))
-    write(lines, results)
-    plot(results, chosen.sizes)
+    write(lines, figures)
+    plot(figures)
 
 
-def write(lines: list[str], results: dict[str, dict[str, dict[int, list[float]]]]) -> None:
+def write(lines: list[str], figures: dict[str, Summary]) -> None:
     """Put the tables between their marks, and the figures into a file."""
     start, end = "<!-- scale: made by bench.scale -->", "<!-- scale: end -->"
     text = REPORT.read_text()
     head, _, rest = text.partition(start)
     _, _, tail = rest.partition(end)
     REPORT.write_text(f"{head}{start}\n\n" + "\n".join(lines) + f"\n{end}{tail}")
-    summary = {
-        engine: {
-            name: {
-                str(size): {"p50_ms": median(values), "p99_ms": share(values, 0.99)}
-                for size, values in by_size.items()
-            }
-            for name, by_size in times.items()
-        }
-        for engine, times in results.items()
-    }
     FIGURES.parent.mkdir(exist_ok=True)
-    FIGURES.write_text(json.dumps(summary, indent=1) + "\n")
+    FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":
