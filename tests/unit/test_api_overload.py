@@ -192,7 +192,7 @@ async def test_the_short_way_and_the_long_way_answer_the_same(crowded: Crowded) 
     own = "X-Request-Id: mine\r\n"
     short = await client("GET", RECORD, more=own)
     long = await client("GET", RECORD, more=f"{own}TE: trailers\r\nConnection: TE\r\n")
-    assert crowded.gate.short.gone == 1
+    assert crowded.gate.short.turned_away == 1
     for reply in (short, long):
         assert (reply.headers["x-request-id"], reply.body["request_id"]) == ("mine", "mine")
     differ = ("date", "retry-after")

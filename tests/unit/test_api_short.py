@@ -59,8 +59,11 @@ async def test_so_many_are_turned_away_in_a_turn_and_the_others_in_the_next_ones
     limit = filled(gate, Budget.READ)
     callers = calling(gate, 600)
     assert await turns(callers) == [IN_A_TURN, 2 * IN_A_TURN, 600]
-    assert (limit.refused, gate.short.gone) == (600, 600)
+    assert (limit.refused, gate.short.turned_away) == (600, 600)
     assert all((one.answer or b"").startswith(b"HTTP/1.1 503 ") for one in callers)
+    # And then there is room again.
+    await asyncio.sleep(0)
+    assert answered(calling(gate, 300)) == IN_A_TURN
 
 
 async def test_a_flood_takes_a_quarter_of_those_that_wait_in_each_turn(gate: Gate) -> None:
@@ -109,4 +112,4 @@ async def test_only_those_for_whom_there_is_no_room_are_turned_away(gate: Gate) 
     for data in (WRITE, READ + READ, READ[:-1], READ.replace(b"/records/a", b"/records")):
         assert not gate.turns_away(caller, data)
     assert not gate.turns_away(caller, b"GET /livez HTTP/1.1\r\nhost: h\r\n\r\n")
-    assert (caller.held, caller.answer, gate.short.gone) == (False, None, 0)
+    assert (caller.held, caller.answer, gate.short.turned_away) == (False, None, 0)

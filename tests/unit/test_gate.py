@@ -89,6 +89,18 @@ async def test_writes_begin_slowly_while_reads_are_in_hand() -> None:
     assert await turns(all_in(gate, 40, "PUT")) == [[2], [18], [34], [40]]
 
 
+async def test_writes_begin_slowly_beside_reads_that_are_answered_at_once() -> None:
+    gate = gate_of()
+    writes = all_in(gate, 40, "PUT")
+    counts = [begun(writes)]
+    while counts[-1] < 40:
+        (read,) = all_in(gate, 1, "GET")
+        gate.leave(read)
+        await asyncio.sleep(0)
+        counts.append(begun(writes))
+    assert counts == [16, 20, 24, 28, 32, 36, 40]
+
+
 async def test_health_begins_at_once_whatever_waits() -> None:
     gate = gate_of()
     for method in ("GET", "PUT"):

@@ -213,14 +213,13 @@ class Connection(asyncio.Protocol):
     def is_free(self) -> bool:
         incoming = self._incoming
         under_way = incoming.in_head or incoming.arriving or self._answering or self._writable
-        return not (under_way or self._leaving.begun)
+        return not (under_way or self._leaving.begun or self._transport.is_closing())
 
     def cut_short(self, answer: bytes) -> None:
         self.go_on()
-        if not self._transport.is_closing():
-            self._transport.write(answer)
-            self.since = self._loop.time()
-            self._served = True
+        self._transport.write(answer)
+        self.since = self._loop.time()
+        self._served = True
 
     def take_up(self, data: bytes) -> None:
         self.go_on()

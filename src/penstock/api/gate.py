@@ -111,11 +111,10 @@ class Gate:
 
     def leave(self, guest: Guest) -> None:
         """It is answered, or gone."""
-        line, guest.line = guest.line, None
+        line = guest.line
         if line is not None:
-            self.holding.give(guest.declared)
             took = None if guest.has_waited else asyncio.get_running_loop().time() - guest.since
-            line.limit.ended(took)
+            self._let_go(guest, line, took)
 
     def overloaded(self) -> Unavailable:
         """What any other one is told."""
@@ -160,28 +159,28 @@ class Gate:
     def _begin(self, line: Line, now: float) -> None:
         """With those that are next, and without those that waited for too long."""
         waiting = line.waiting
-        room = _GIVEN_UP
+        given_up = 0
         while waiting:
             waited_s = now - waiting[0].since
-            if waited_s > self._patience_s:
-                if not room:
-                    break
-                room -= 1
-                self._give_up(waiting.popleft(), line, waited_s)
-            elif line.left:
-                line.left -= 1
-                line.limit.began(waited_s)
-                waiting.popleft().begin(waited_s)
-            else:
+            is_late = waited_s > self._patience_s
+            if given_up == _GIVEN_UP if is_late else not line.left:
                 break
+            guest = waiting.popleft()
+            line.limit.began(waited_s)
+            if is_late:
+                given_up += 1
+                line.limit.refused += 1
+                self._let_go(guest, line, None)
+                guest.turn_away()
+            else:
+                line.left -= 1
+                guest.begin(waited_s)
 
-    def _give_up(self, guest: Guest, line: Line, waited_s: float) -> None:
-        line.limit.began(waited_s)
-        line.limit.refused += 1
+    def _let_go(self, guest: Guest, line: Line, took_s: float | None) -> None:
+        """Its place and the room for its body are free."""
         guest.line = None
         self.holding.give(guest.declared)
-        line.limit.ended(None)
-        guest.turn_away()
+        line.limit.ended(took_s)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         """The end of a window. There are windows while anything is in hand, or strained."""

@@ -76,8 +76,8 @@ class Observed:
         metrics.bodies_bytes.of(role).follow(lambda: gate.holding.used)
         # Those are answered in the gate itself.
         overloaded, answers = self._problems["overloaded"], self._routes[NO_ROUTE].answers
-        overloaded.follow(lambda: gate.short.gone)
-        answers[_UNAVAILABLE // 100].follow(lambda: gate.short.gone)
+        overloaded.follow(lambda: gate.short.turned_away)
+        answers[_UNAVAILABLE // 100].follow(lambda: gate.short.turned_away)
 
     def refused(self, error: PenstockError) -> None:
         """What was no request, or will not be one, has its answer."""

@@ -32,7 +32,7 @@ class Caller(Protocol):
 
     @property
     def is_free(self) -> bool:
-        """Whether nothing is under way on it, nor is it to end with its next answer."""
+        """Whether nothing is under way on it, and it is to stay after its next answer."""
         ...
 
     def hold(self) -> None:
@@ -58,7 +58,7 @@ class ShortWay:
 
     Attributes:
         refusals: the answers.
-        gone: how many requests went this way.
+        turned_away: how many requests were, ever.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class ShortWay:
         self._room = _MOST
         self._postponed: deque[tuple[Caller, bytes, Line, bytes | None]] = deque()
         self.refusals = Refusals(prefix)
-        self.gone = 0
+        self.turned_away = 0
 
     def turns_away(self, caller: Caller, data: bytes) -> bool:
         """Whether it does, being free: what is as plain as most (see `skim`), and has no room."""
@@ -89,7 +89,7 @@ class ShortWay:
         else:
             caller.hold()
             self._postponed.append((caller, data, line, request_id))
-        self._have_a_turn()
+            self._have_a_turn()
         return True
 
     def turn(self) -> None:
@@ -107,6 +107,8 @@ class ShortWay:
 
     def _answer(self, caller: Caller, line: Line, request_id: bytes | None) -> None:
         self._room -= 1
+        # After which there is room again.
+        self._have_a_turn()
         line.limit.refused += 1
-        self.gone += 1
+        self.turned_away += 1
         caller.cut_short(self.refusals.next(caller.date, request_id))

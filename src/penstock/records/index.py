@@ -197,14 +197,10 @@ def cut(one: Range, order: Sequence[Ordered], key: Key, *, reverse: bool) -> Ran
 
 def _before(order: Sequence[Ordered], key: Key, low: End) -> bool:
     """Whether a key comes before all that begin at this end."""
-    if not low.values:
-        return low.is_open
     first, other = ranks(order, key[: len(low.values)]), ranks(order, low.values)
     return first < other or (first == other and low.is_open)
 
 
 def _after(order: Sequence[Ordered], key: Key, high: End) -> bool:
-    if not high.values:
-        return high.is_open
     first, other = ranks(order, key[: len(high.values)]), ranks(order, high.values)
     return first > other or (first == other and high.is_open)

@@ -25,6 +25,14 @@ class _Keys(NamedTuple):
     high: End | None = None
 
 
+class _Kind(Enum):
+    """Of an end: what follows `<` or `>` in its condition."""
+
+    NONE = ""
+    OPEN = " ?"
+    CLOSED = "= ?"
+
+
 _TEXTS: Final = 1_024
 """Parts of statements that are kept, of some hundreds of characters each."""
 ELEMENT: Final = "element"
@@ -80,30 +88,22 @@ def _held(index: Index, keys: _Keys) -> Condition:
     values, low, high = keys
     bindings = [bound(value) for value in values]
     bindings += [bound(end.values[0]) for end in (low, high) if end is not None]
-    return Condition(_lying(index, len(values), _bound(low), _bound(high)), tuple(bindings))
+    return Condition(_lying(index, len(values), _kind(low), _kind(high)), tuple(bindings))
 
 
-class _Bound(Enum):
-    """What an end asks of a column, beside where it is."""
-
-    NOTHING = ""
-    OPEN = " ?"
-    CLOSED = "= ?"
-
-
-def _bound(end: End | None) -> _Bound:
+def _kind(end: End | None) -> _Kind:
     if end is None:
-        return _Bound.NOTHING
-    return _Bound.OPEN if end.is_open else _Bound.CLOSED
+        return _Kind.NONE
+    return _Kind.OPEN if end.is_open else _Kind.CLOSED
 
 
 @lru_cache(_TEXTS)
-def _lying(index: Index, fixed: int, low: _Bound, high: _Bound) -> str:
+def _lying(index: Index, fixed: int, low: _Kind, high: _Kind) -> str:
     """The condition of so many fixed columns, and of the next one's ends."""
     parts = ["data IS NOT NULL"]
     parts += [f"{_column(index, one)} = ?" for one in index.order[:fixed]]
     for end, first in ((low, True), (high, False)):
-        if end is not _Bound.NOTHING:
+        if end is not _Kind.NONE:
             column = index.order[fixed]
             sign = ">" if first is not column.descending else "<"
             parts.append(f"{_column(index, column)} {sign}{end.value}")

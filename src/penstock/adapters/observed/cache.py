@@ -30,6 +30,7 @@ class ObservedCache(Timed):
         return found
 
     def at_hand(self, key: Key) -> Cached | None:
+        """Counted, but not timed: that would take longer than the look."""
         found = self._at_hand(key)
         if found is not None:
             self._records.note(1)
