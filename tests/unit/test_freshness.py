@@ -12,24 +12,27 @@ from tests.contract.stores import conclude, reached
 
 from penstock.adapters.embedded.clock import SystemClock
 from penstock.adapters.embedded.store import EmbeddedStore
-from penstock.errors import Unavailable
+from penstock.errors import DeadlineExceeded, Unavailable
 from penstock.ports.store import Applied
 from penstock.query.freshness import Freshness, Wanted
 from penstock.records.position import Partition
 
 
 class Counted(EmbeddedStore):
-    """Counts how often it is asked how far it is, and fails for as long as it is told to."""
+    """Counts how often it is asked how far it is, and fails or hangs for as long as it is to."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, SystemClock())
         self.asked = 0
         self.fails = False
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
 
     async def applied(self, time_s: float | None = None) -> Mapping[Partition, Applied]:
         self.asked += 1
         if self.fails:
             raise Unavailable("store_unavailable", retry_after=1)
+        await self.goes_on.wait()
         return await super().applied(time_s)
 
 
@@ -90,6 +93,20 @@ async def test_a_store_that_cannot_be_asked_is_told_at_once_to_all_who_wait(
     store.fails = False
     await conclude(store, [], reached(1))
     assert await freshness.reached(wanted(1), soon())
+
+
+async def test_of_a_store_that_says_nothing_nobody_hears_that_a_write_is_not_applied(
+    store: Counted, freshness: Freshness
+) -> None:
+    await conclude(store, [], reached(1))
+    assert await freshness.reached(wanted(1), soon())
+    store.goes_on.clear()
+    for asked in (wanted(1), wanted(2)):
+        with pytest.raises(DeadlineExceeded):
+            await freshness.reached(asked, soon(0.05))
+    store.goes_on.set()
+    assert await freshness.reached(wanted(1), soon())
+    assert not await freshness.reached(wanted(2), soon(0.05))
 
 
 async def test_what_is_new_is_known_as_such_once_the_store_was_asked(

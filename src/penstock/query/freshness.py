@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from typing import Final
 
-from penstock.errors import Conflict
+from penstock.errors import Conflict, DeadlineExceeded
 from penstock.ports.clock import Clock
 from penstock.ports.store import Applied, Store
 from penstock.records.position import Partition, Position, Reach, reaches
 from penstock.records.receipt import Receipt
 
-_POLL_S: Final = 0.002
-_PART: Final = 2
-"""Of the time while anyone waits, a third goes into asking, however slow the store is."""
+_LEAST_PAUSE_S: Final = 0.002
+_MOST_PAUSE_S: Final = 0.01
+_PAUSES: Final = 2
+"""Twice as long as a question took, there is none: but one that hung must keep no one waiting."""
 
 Wanted = tuple[Position, ...]
 """What a read must reflect; nothing for a read that presents no receipt."""
@@ -71,6 +73,7 @@ class Freshness:
         self._store = store
         self._clock = clock
         self._last: Reach | None = None
+        self._heard_at = -inf
         self._waiters: dict[asyncio.Future[None], Wanted] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -81,6 +84,7 @@ class Freshness:
         """
         left = None if deadline is None else deadline - self._clock.monotonic()
         self._last = _positions(await self._store.applied(left))
+        self._heard_at = self._clock.monotonic()
         return self._last
 
     def is_new(self, wanted: Wanted) -> bool:
@@ -90,19 +94,23 @@ class Freshness:
     async def reached(self, wanted: Wanted, deadline: float) -> bool:
         """Wait until `wanted` is applied; False where the deadline (monotonic s) comes first.
 
-        What is read after it is as new as that. Raises `Unavailable`.
+        What is read after it is as new as that. Raises `Unavailable`, and `DeadlineExceeded` where
+        the store has said nothing meanwhile.
         """
         if not wanted:
             return True
+        began = self._clock.monotonic()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._waiters[future] = wanted
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._poll())
         try:
-            async with asyncio.timeout(deadline - self._clock.monotonic()):
+            async with asyncio.timeout(deadline - began):
                 await future
         except TimeoutError:
+            if self._heard_at < began:
+                raise DeadlineExceeded from None
             return False
         finally:
             self._waiters.pop(future, None)
@@ -115,7 +123,8 @@ class Freshness:
                 self._tell(await self.reach())
             except Exception as error:  # noqa: BLE001  # whatever it is, it is theirs to handle
                 self._fail(error)
-            await asyncio.sleep(max(_POLL_S, _PART * (self._clock.monotonic() - began)))
+            pause_s = _PAUSES * (self._clock.monotonic() - began)
+            await asyncio.sleep(min(max(pause_s, _LEAST_PAUSE_S), _MOST_PAUSE_S))
 
     def _tell(self, reach: Reach) -> None:
         for future, wanted in self._waiters.items():
