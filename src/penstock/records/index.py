@@ -47,7 +47,7 @@ class Ordered(NamedTuple):
         return f"-{self.field.text}" if self.descending else self.field.text
 
 
-class Index(msgspec.Struct, frozen=True, dict=True):
+class Index(msgspec.Struct, frozen=True, dict=True, cache_hash=True):
     """An index.
 
     Attributes:
@@ -177,6 +177,8 @@ def is_empty(one: Range, order: Sequence[Ordered]) -> bool:
     """Whether no key can be in a range: its ends have passed each other."""
     low, high = one
     shared = min(len(low.values), len(high.values))
+    if not shared:
+        return any(end.is_open and not end.values for end in one)
     first, last = ranks(order, low.values[:shared]), ranks(order, high.values[:shared])
     if first != last:
         return first > last
@@ -197,10 +199,14 @@ def cut(one: Range, order: Sequence[Ordered], key: Key, *, reverse: bool) -> Ran
 
 def _before(order: Sequence[Ordered], key: Key, low: End) -> bool:
     """Whether a key comes before all that begin at this end."""
+    if not low.values:
+        return low.is_open
     first, other = ranks(order, key[: len(low.values)]), ranks(order, low.values)
     return first < other or (first == other and low.is_open)
 
 
 def _after(order: Sequence[Ordered], key: Key, high: End) -> bool:
+    if not high.values:
+        return high.is_open
     first, other = ranks(order, key[: len(high.values)]), ranks(order, high.values)
     return first > other or (first == other and high.is_open)
