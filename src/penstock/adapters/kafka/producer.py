@@ -133,7 +133,7 @@ class Appender:
                 **settings,
                 "acks": "all",
                 "enable.idempotence": True,
-                "linger.ms": 2,
+                "linger.ms": 5,
                 "compression.type": "lz4",
                 "message.timeout.ms": _FOR_EVER,
                 "message.max.bytes": MESSAGE_BYTES,
