@@ -38,7 +38,7 @@ def produced(ground: Ground, seconds: float) -> float:
             "bootstrap.servers": ground.kafka.bootstrap,
             "acks": "all",
             "enable.idempotence": True,
-            "linger.ms": 2,
+            "linger.ms": 5,
             "compression.type": "lz4",
             "queue.buffering.max.messages": 200_000,
         }

@@ -1,24 +1,17 @@
 """An HTTP/1.1 load generator: raw requests over kept connections, answers checked.
 
-Closed loop (`run`): each connection asks again when it was answered. Open loop (`run_open`):
-requests come when they are due, whether or not the server keeps up, and are timed from when they
-were due, so that waiting for a free connection counts. Written for one core: it costs about a third
-of what it measures, and says so itself (`cpu_share`), so that a result that is the generator's
-limit can be told from the server's.
+A closed loop (`run`): each connection asks again when it was answered; `open_loop` is the other
+kind. Written for one core: it costs about a third of what it measures, and says so itself
+(`cpu_share`), so that a result that is the generator's limit can be told from the server's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple, cast
 
-_LOOK_EVERY_S: Final = 0.001
-"""uvloop rounds to ms: with less it would spin, on a core that the servers need too."""
-_CATCH_UP_S: Final = 5.0
 _REFUSED: Final = b"503"
 
 
@@ -52,7 +45,6 @@ class Outcome(NamedTuple):
         last_bodies: the last answer's body of each connection.
         cpu_share: of the time, how much the generator itself worked.
         refused: operations that were answered 503, which is no failure of the server's.
-        unanswered: of an open loop, operations that were due and not answered when it was given up.
     """
 
     requests: int
@@ -61,7 +53,6 @@ class Outcome(NamedTuple):
     last_bodies: list[bytes]
     cpu_share: float
     refused: int = 0
-    unanswered: int = 0
 
     @property
     def rate(self) -> float:
@@ -72,16 +63,23 @@ class Outcome(NamedTuple):
         return 1000 * self.latencies[min(int(part * len(self.latencies)), len(self.latencies) - 1)]
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One connection, one exchange under way at a time.
 
     Args:
         idle: called when there is nothing to do, at first and after each operation.
-        failed: called with what went wrong.
+        failed: called with what went wrong; then it is closed.
+
+    Attributes:
+        latencies: in seconds, of operations answered as was expected.
+        refusals: likewise, of those answered 503.
+        last_body: the last answer's.
     """
 
     def __init__(
-        self, idle: Callable[[_Connection], None], failed: Callable[[Exception], None]
+        self,
+        idle: Callable[[Connection], None],
+        failed: Callable[[Connection, Exception], None],
     ) -> None:
         self._idle = idle
         self._failed = failed
@@ -90,7 +88,7 @@ class _Connection(asyncio.Protocol):
         self._exchange: Exchange
         self._closing = False
         self.latencies: list[float] = []
-        self.refused = 0
+        self.refusals: list[float] = []
         self.last_body = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -116,7 +114,7 @@ class _Connection(asyncio.Protocol):
         exchange = self._exchange
         if not buffer.startswith(exchange.status, 9):
             if buffer.startswith(_REFUSED, 9):
-                self.refused += 1
+                self.refusals.append(time.perf_counter() - self._began)
                 self._idle(self)
                 return
             self._fail(RuntimeError(f"{exchange.request[:200]!r} was answered {buffer[:500]!r}"))
@@ -140,7 +138,7 @@ class _Connection(asyncio.Protocol):
     def _fail(self, error: Exception) -> None:
         if not self._closing:
             self._closing = True
-            self._failed(error)
+            self._failed(self, error)
             self._transport.close()
 
 
@@ -155,129 +153,53 @@ def _complete(buffer: bytes, end: int) -> bool:
     return len(buffer) - end - 4 >= length
 
 
-class _Run:
-    """Connections, and what came of them."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.connections: list[_Connection] = []
-
-    def failed(self, error: Exception) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
-
-    async def connect(self, idle: Callable[[_Connection], None]) -> _Connection:
-        loop = asyncio.get_running_loop()
-        connection = _Connection(idle, self.failed)
-        await loop.create_connection(lambda: connection, self._host, self._port)
-        self.connections.append(connection)
-        return connection
-
-    def outcome(self, began: float, cpu: float) -> Outcome:
-        seconds = time.perf_counter() - began
-        share = (time.process_time() - cpu) / seconds
-        latencies = sorted(one for each in self.connections for one in each.latencies)
-        bodies = [each.last_body for each in self.connections]
-        refused = sum(each.refused for each in self.connections)
-        return Outcome(len(latencies), seconds, latencies, bodies, share, refused)
+async def connected(
+    host: str,
+    port: int,
+    idle: Callable[[Connection], None],
+    failed: Callable[[Connection, Exception], None],
+) -> Connection:
+    connection = Connection(idle, failed)
+    await asyncio.get_running_loop().create_connection(lambda: connection, host, port)
+    return connection
 
 
 async def run(host: str, port: int, requests: list[Next], status: bytes = b"200") -> Outcome:
     """Work each connection's requests off, one after another, all connections together."""
-    all_of_it = _Run(host, port)
-    nexts: dict[_Connection, Next] = {}
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    nexts: dict[Connection, Next] = {}
     begin, cpu = time.perf_counter(), time.process_time()
 
-    def following(connection: _Connection) -> None:
+    def following(connection: Connection) -> None:
         one = nexts[connection]()
         if one is None:
             connection.close()
             del nexts[connection]
             if not nexts:
-                all_of_it.done.set_result(None)
+                done.set_result(None)
             return
         exchange = one if isinstance(one, Exchange) else Exchange(one, status)
         connection.send(exchange, time.perf_counter())
 
+    def failed(_: Connection, error: Exception) -> None:
+        if not done.done():
+            done.set_exception(error)
+
     for next_request in requests:
-        nexts[await all_of_it.connect(following)] = next_request
-    for connection in list(nexts):
+        nexts[await connected(host, port, following, failed)] = next_request
+    connections = list(nexts)
+    for connection in connections:
         following(connection)
-    await all_of_it.done
-    return all_of_it.outcome(begin, cpu)
-
-
-async def run_open(
-    host: str,
-    port: int,
-    operation: Callable[[], Exchange],
-    rate: float,
-    seconds: float,
-    connections: int = 256,
-) -> Outcome:
-    """So many operations a second, at random moments (a Poisson process), for so many seconds.
-
-    What is still not answered some seconds later is given up, and counts with that time.
-    """
-    open_run = _OpenRun(host, port, operation)
-    await open_run.prepare(connections)
-    begin, cpu = time.perf_counter(), time.process_time()
-    offered = await open_run.offer(rate, begin + seconds)
-    await open_run.settle(time.perf_counter() + _CATCH_UP_S)
-    outcome = open_run.outcome(begin, cpu)
-    unanswered = offered - outcome.requests - outcome.refused
-    latencies = sorted(outcome.latencies + [_CATCH_UP_S] * unanswered)
-    return outcome._replace(latencies=latencies, unanswered=unanswered)
-
-
-class _OpenRun(_Run):
-    """Operations that are due, and connections that are free: never both."""
-
-    def __init__(self, host: str, port: int, operation: Callable[[], Exchange]) -> None:
-        super().__init__(host, port)
-        self._operation = operation
-        self._due: deque[float] = deque()
-        self._free: deque[_Connection] = deque()
-
-    async def prepare(self, connections: int) -> None:
-        for _ in range(connections):
-            self._free.append(await self.connect(self._idle))
-
-    async def offer(self, rate: float, end: float) -> int:
-        """Make operations due until then; how many were."""
-        chance = random.Random(1)
-        offered, at = 0, time.perf_counter() + chance.expovariate(rate)
-        while at < end:
-            self._raise_failure()
-            now = time.perf_counter()
-            while at <= now and at < end:
-                offered += 1
-                self._due.append(at)
-                at += chance.expovariate(rate)
-                if self._free:
-                    self._idle(self._free.popleft())
-            await asyncio.sleep(_LOOK_EVERY_S)
-        return offered
-
-    async def settle(self, until: float) -> None:
-        """Wait for the last answers, and close."""
-        while len(self._free) < len(self.connections) and time.perf_counter() < until:
-            self._raise_failure()
-            await asyncio.sleep(_LOOK_EVERY_S)
-        for connection in self.connections:
-            connection.close()
-        self._raise_failure()
-
-    def _idle(self, connection: _Connection) -> None:
-        if self._due:
-            connection.send(self._operation(), self._due.popleft())
-        else:
-            self._free.append(connection)
-
-    def _raise_failure(self) -> None:
-        if self.done.done():
-            self.done.result()
+    await done
+    seconds = time.perf_counter() - begin
+    return Outcome(
+        sum(len(one.latencies) for one in connections),
+        seconds,
+        sorted(taken for one in connections for taken in one.latencies),
+        [one.last_body for one in connections],
+        (time.process_time() - cpu) / seconds,
+        sum(len(one.refusals) for one in connections),
+    )
 
 
 def request(

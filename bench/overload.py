@@ -36,8 +36,8 @@ from bench.embedded import (
     repeated,
     serve_command,
 )
-from bench.load import Next, request, run
-from bench.open_loop import Answers, Load, Stream, drive, share
+from bench.load import Exchange, request, run
+from bench.open_loop import Answers, Load, Stream, drive, share, steady
 from bench.probe import probing
 
 FACTORS = (0.5, 1.0, 1.5, 2.0)
@@ -68,21 +68,22 @@ def warm(server: Server) -> None:
         server.ask("POST", "/v1/collections/reads/records:get", asked)
 
 
-def reading() -> Callable[[], bytes]:
+def reading() -> Callable[[], Exchange]:
     requests = [
-        request("GET", f"/v1/collections/reads/records/read-{n:06x}", KEY) for n in range(READ_IDS)
+        Exchange(request("GET", f"/v1/collections/reads/records/read-{n:06x}", KEY))
+        for n in range(READ_IDS)
     ]
     random.Random(1).shuffle(requests)
     return itertools.cycle(requests).__next__
 
 
-def writing(run_id: int) -> Callable[[], bytes]:
+def writing(run_id: int) -> Callable[[], Exchange]:
     """Of new records: each run has its own."""
     before, after = request(
         "PUT", "/v1/collections/puts/records/@", KEY, BODY, "application/json"
     ).split(b"@")
     numbers = itertools.count()
-    return lambda: b"%b%02x-%08x%b" % (before, run_id, next(numbers), after)
+    return lambda: Exchange(b"%b%02x-%08x%b" % (before, run_id, next(numbers), after), b"202")
 
 
 def closed_loop_peak(server: Server, workload: str, seconds: float) -> float:
@@ -92,14 +93,13 @@ def closed_loop_peak(server: Server, workload: str, seconds: float) -> float:
         following = reading() if workload == "reads" else writing(connections % 256)
         until = time.perf_counter() + seconds
         one = limited(following, until)
-        status = b"200" if workload == "reads" else b"202"
-        outcome = asyncio.run(run(server.host, server.port, [one] * connections, status))
+        outcome = asyncio.run(run(server.host, server.port, [one] * connections))
         best = max(best, outcome.rate)
         drain(server)
     return best
 
 
-def limited(following: Callable[[], bytes], until: float) -> Next:
+def limited(following: Callable[[], Exchange], until: float) -> Callable[[], Exchange | None]:
     return lambda: following() if time.perf_counter() < until else None
 
 
@@ -132,7 +132,9 @@ class Bench:
         """Send these rates of reads and writes; what came of it."""
         nexts = {"reads": reading(), "writes": writing(next(self._runs))}
         share_of_pool = POOL // len(rates)
-        streams = [Stream(name, rate, nexts[name], share_of_pool) for name, rate in rates.items()]
+        streams = {
+            name: Stream(steady(rate), nexts[name], share_of_pool) for name, rate in rates.items()
+        }
         host, port, pid = self._server
         cpu = cpu_s(pid)
         with probing(host, port, pid) as seen:
@@ -178,7 +180,7 @@ def told_stream(answers: Answers) -> Figures:
         "due_per_s": answers.due / answers.seconds,
         "goodput": answers.goodput,
         "refused_per_s": len(answers.refused) / answers.seconds,
-        "failed": answers.failed,
+        "failed": answers.unanswered,
         "p50_ms": share(everything, 0.5),
         "p99_ms": share(everything, 0.99),
         "p999_ms": share(everything, 0.999),

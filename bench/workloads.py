@@ -5,19 +5,21 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import uvloop
 
 from bench.children import Child
-from bench.load import Exchange, Next, Outcome, request, run, run_open
+from bench.load import Exchange, Next, request, run
+from bench.open_loop import PATIENCE_S, Stream, drive, poisson, share
 from bench.records import READ, SITES
 from bench.sides import LINES, Eve, Penstock, Side
 
 PERCENTILES: Final = (*(number / 100 for number in range(1, 100)), 0.995, 0.999)
 CONNECTIONS: Final = 64
 BULK_CONNECTIONS: Final = 4
+_OPEN_CONNECTIONS: Final = 256
 _CHECKED: Final = 16
 """One answer of so many is looked at; the status of all."""
 
@@ -136,27 +138,47 @@ class Workloads:
 def _closed(child: Child, connections: int, following: Callable[[], Exchange], s: float) -> Figure:
     end = time.perf_counter() + s
     one: Next = lambda: following() if time.perf_counter() < end else None  # noqa: E731  # short
-    return _figure(child, run(child.host, child.port, [one] * connections))
+    before = child.cpu_s
+    outcome = uvloop.run(run(child.host, child.port, [one] * connections))
+    latencies = [1000 * one for one in outcome.latencies]
+    figure = _figure(child, before, latencies, outcome.seconds, outcome.cpu_share)
+    return figure._replace(refused=outcome.refused)
 
 
 def _open(child: Child, operation: Callable[[], Exchange], rate: float, s: float) -> Figure:
-    return _figure(child, run_open(child.host, child.port, operation, rate, s))
-
-
-def _figure(child: Child, running: Coroutine[None, None, Outcome]) -> Figure:
+    """Operations at random moments; one that is given up counts with the time until then."""
+    stream = Stream(poisson(rate), operation, _OPEN_CONNECTIONS)
     before = child.cpu_s
-    outcome = uvloop.run(running)
-    if not outcome.requests:
+    load = uvloop.run(drive(child.host, child.port, {"": stream}, s))
+    answers = load.answers[""]
+    if answers.failures:
+        raise answers.failures[0]
+    given_up = [1000 * PATIENCE_S] * answers.unanswered
+    figure = _figure(child, before, answers.served, s, load.cpu_share, given_up)
+    return figure._replace(refused=len(answers.refused))
+
+
+def _figure(
+    child: Child,
+    cpu_before_s: float,
+    served: list[float],
+    seconds: float,
+    load_cpu: float,
+    given_up: Sequence[float] = (),
+) -> Figure:
+    """Of a service whose processor time was so much before; latencies in ms, sorted."""
+    if not served:
         raise RuntimeError("nothing was answered in time: the machine is too busy to measure on")
+    latencies = [*served, *given_up]
     return Figure(
-        outcome.requests,
-        outcome.rate,
-        outcome.requests / max(child.cpu_s - before, 0.01),
-        outcome.percentile(0.5),
-        outcome.percentile(0.99),
+        len(served),
+        len(served) / seconds,
+        len(served) / max(child.cpu_s - cpu_before_s, 0.01),
+        share(latencies, 0.5),
+        share(latencies, 0.99),
         child.resident_mib,
-        outcome.cpu_share,
-        tuple(outcome.percentile(part) for part in PERCENTILES),
-        outcome.refused,
-        outcome.unanswered,
+        load_cpu,
+        tuple(share(latencies, part) for part in PERCENTILES),
+        refused=0,
+        unanswered=len(given_up),
     )
