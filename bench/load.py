@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, cast
 
 _REFUSED: Final = b"503"
@@ -60,7 +60,8 @@ class Outcome(NamedTuple):
 
     def percentile(self, part: float) -> float:
         """In ms."""
-        return 1000 * self.latencies[min(int(part * len(self.latencies)), len(self.latencies) - 1)]
+        assert self.latencies, "nothing was answered"
+        return 1000 * share(self.latencies, part)
 
 
 class Connection(asyncio.Protocol):
@@ -151,6 +152,11 @@ def _complete(buffer: bytes, end: int) -> bool:
     stop = head.find(b"\r", at)
     length = int(head[at + 15 : stop if stop >= 0 else None])
     return len(buffer) - end - 4 >= length
+
+
+def share(values: Sequence[float], part: float) -> float:
+    """The value below which so large a part of the sorted values is; 0 where there are none."""
+    return values[min(int(part * len(values)), len(values) - 1)] if values else 0.0
 
 
 async def connected(

@@ -192,8 +192,3 @@ async def _send_for(senders: Sequence[_Sender], end: float) -> list[float]:
     tick(time.perf_counter())
     await done
     return sorted(late)
-
-
-def share(values: Sequence[float], part: float) -> float:
-    """The value below which so large a part of the sorted values is; 0 where there are none."""
-    return values[min(int(part * len(values)), len(values) - 1)] if values else 0.0

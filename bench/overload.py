@@ -36,8 +36,8 @@ from bench.embedded import (
     repeated,
     serve_command,
 )
-from bench.load import Exchange, request, run
-from bench.open_loop import Answers, Load, Stream, drive, share, steady
+from bench.load import Exchange, request, run, share
+from bench.open_loop import Answers, Load, Stream, drive, steady
 from bench.probe import probing
 
 FACTORS = (0.5, 1.0, 1.5, 2.0)

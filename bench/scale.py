@@ -26,6 +26,7 @@ from matplotlib import pyplot as plt
 from tests.support.flights import rows, unpack
 from tests.support.servers.mongodb import MongoDB
 
+from bench.load import share
 from penstock.adapters.embedded.cache import MemoryCache
 from penstock.adapters.embedded.clock import SystemClock
 from penstock.adapters.embedded.entropy import SystemEntropy
@@ -210,10 +211,6 @@ async def measure(store: Store, sizes: list[int]) -> dict[str, dict[int, list[fl
     return times
 
 
-def share(values: list[float], part: float) -> float:
-    return sorted(values)[min(int(part * len(values)), len(values) - 1)]
-
-
 Summary = dict[str, dict[str, dict[str, float]]]
 """Of an engine: `p50_ms` and `p99_ms` of each question, by the size of the collection."""
 
@@ -221,7 +218,7 @@ Summary = dict[str, dict[str, dict[str, float]]]
 def summary(times: dict[str, dict[int, list[float]]]) -> Summary:
     return {
         name: {
-            str(size): {"p50_ms": median(values), "p99_ms": share(values, 0.99)}
+            str(size): {"p50_ms": median(values), "p99_ms": share(sorted(values), 0.99)}
             for size, values in by_size.items()
         }
         for name, by_size in times.items()

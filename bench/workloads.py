@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 import uvloop
 
 from bench.children import Child
-from bench.load import Exchange, Next, request, run
-from bench.open_loop import PATIENCE_S, Stream, drive, poisson, share
+from bench.load import Exchange, Next, request, run, share
+from bench.open_loop import PATIENCE_S, Stream, drive, poisson
 from bench.records import READ, SITES
 from bench.sides import LINES, Eve, Penstock, Side
 
@@ -140,22 +140,20 @@ def _closed(child: Child, connections: int, following: Callable[[], Exchange], s
     one: Next = lambda: following() if time.perf_counter() < end else None  # noqa: E731  # short
     before = child.cpu_s
     outcome = uvloop.run(run(child.host, child.port, [one] * connections))
-    latencies = [1000 * one for one in outcome.latencies]
-    figure = _figure(child, before, latencies, outcome.seconds, outcome.cpu_share)
-    return figure._replace(refused=outcome.refused)
+    served = [1000 * taken for taken in outcome.latencies]
+    return _figure(child, before, served, outcome.seconds, outcome.cpu_share, outcome.refused, 0)
 
 
 def _open(child: Child, operation: Callable[[], Exchange], rate: float, s: float) -> Figure:
-    """Operations at random moments; one that is given up counts with the time until then."""
+    """Operations at random moments."""
     stream = Stream(poisson(rate), operation, _OPEN_CONNECTIONS)
     before = child.cpu_s
     load = uvloop.run(drive(child.host, child.port, {"": stream}, s))
     answers = load.answers[""]
     if answers.failures:
         raise answers.failures[0]
-    given_up = [1000 * PATIENCE_S] * answers.unanswered
-    figure = _figure(child, before, answers.served, s, load.cpu_share, given_up)
-    return figure._replace(refused=len(answers.refused))
+    refused = len(answers.refused)
+    return _figure(child, before, answers.served, s, load.cpu_share, refused, answers.unanswered)
 
 
 def _figure(
@@ -164,12 +162,16 @@ def _figure(
     served: list[float],
     seconds: float,
     load_cpu: float,
-    given_up: Sequence[float] = (),
+    refused: int,
+    unanswered: int,
 ) -> Figure:
-    """Of a service whose processor time was so much before; latencies in ms, sorted."""
+    """Of a service whose processor time was so much before, by latencies in ms, sorted.
+
+    What was given up counts with the time until then.
+    """
     if not served:
         raise RuntimeError("nothing was answered in time: the machine is too busy to measure on")
-    latencies = [*served, *given_up]
+    latencies = served + [1000 * PATIENCE_S] * unanswered
     return Figure(
         len(served),
         len(served) / seconds,
@@ -179,6 +181,6 @@ def _figure(
         child.resident_mib,
         load_cpu,
         tuple(share(latencies, part) for part in PERCENTILES),
-        refused=0,
-        unanswered=len(given_up),
+        refused,
+        unanswered,
     )

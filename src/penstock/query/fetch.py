@@ -92,8 +92,9 @@ class Fetch:
             fresh: go past the cache.
             deadline: monotonic seconds.
 
-        Raises `Unavailable` (`not_applied_yet`) where a receipt is not reached by the deadline,
-        `Conflict` (`quarantined`) where what it is for was put aside.
+        Raises `Unavailable` (`not_applied_yet`) where a receipt is not reached by the deadline, or
+        (`deadline_exceeded`) where the store has not said; `Conflict` (`quarantined`) where what it
+        is for was put aside.
         """
         ask = Ask(Key(target.tenant, target.collection.id, record_id), target.rules.cache_ms)
         if not receipts:

@@ -177,11 +177,10 @@ def is_empty(one: Range, order: Sequence[Ordered]) -> bool:
     """Whether no key can be in a range: its ends have passed each other."""
     low, high = one
     shared = min(len(low.values), len(high.values))
-    if not shared:
-        return any(end.is_open and not end.values for end in one)
-    first, last = ranks(order, low.values[:shared]), ranks(order, high.values[:shared])
-    if first != last:
-        return first > last
+    if shared:
+        first, last = ranks(order, low.values[:shared]), ranks(order, high.values[:shared])
+        if first != last:
+            return first > last
     return any(end.is_open and len(end.values) == shared for end in one)
 
 

@@ -27,6 +27,8 @@ from penstock.records.operation import Operation
 from penstock.records.position import Partition, position
 from penstock.telemetry.logs import logger
 
+_LINGER_MS: Final = 5
+"""A request has messages of one partition: they wait for each other (docs/decisions/0031)."""
 _ROUND_S: Final = 0.1
 _PROBE_S: Final = 1.0
 _FLUSH_S: Final = 10.0
@@ -133,7 +135,7 @@ class Appender:
                 **settings,
                 "acks": "all",
                 "enable.idempotence": True,
-                "linger.ms": 5,
+                "linger.ms": _LINGER_MS,
                 "compression.type": "lz4",
                 "message.timeout.ms": _FOR_EVER,
                 "message.max.bytes": MESSAGE_BYTES,
