@@ -45,10 +45,10 @@ def statements(index: Index, *, reverse: bool) -> list[tuple[str, tuple[Any, ...
     assert len(parts) == len(index.order)
     return [
         (
-            f"SELECT {table}.id FROM {source} WHERE {on.sql} ORDER BY {order} LIMIT ?",
-            (*on.bindings, 20),
+            f"SELECT {table}.id FROM {source} WHERE {held} ORDER BY {order} LIMIT ?",
+            (*bindings, 20),
         )
-        for source, on, order in parts
+        for (source, held, order), bindings in parts
     ]
 
 

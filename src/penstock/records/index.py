@@ -181,7 +181,9 @@ def is_empty(one: Range, order: Sequence[Ordered]) -> bool:
         first, last = ranks(order, low.values[:shared]), ranks(order, high.values[:shared])
         if first != last:
             return first > last
-    return any(end.is_open and len(end.values) == shared for end in one)
+    return (low.is_open and len(low.values) == shared) or (
+        high.is_open and len(high.values) == shared
+    )
 
 
 def cut(one: Range, order: Sequence[Ordered], key: Key, *, reverse: bool) -> Range | None:

@@ -48,7 +48,7 @@ def statement(
         sums: `total` adds up as doubles: for sums that no 64-bit integer holds.
     """
     records = " UNION ALL ".join(
-        f"SELECT {table}.* FROM {source} WHERE {held.sql}" for source, held, _ in parts
+        f"SELECT {table}.* FROM {form.source} WHERE {form.held}" for form, _ in parts
     )
     keys = [_key(one) for one in wanted.keys]
     measures = [_measure(one, sums) for one in wanted.measures]
@@ -61,7 +61,7 @@ def statement(
     order += [f"c{place}" for place in range(len(keys))]
     if order:
         sql += f" ORDER BY {', '.join(order)}"
-    bindings = tuple(value for one in parts for value in one.held.bindings)
+    bindings = tuple(value for one in parts for value in one.bindings)
     return f"{sql} LIMIT ?", (*bindings, wanted.limit)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import Enum
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from penstock.adapters.embedded.filters import Condition, bound, condition, expression
 from penstock.records.field import Scalar
@@ -34,7 +34,7 @@ class _Kind(Enum):
 
 
 _TEXTS: Final = 1_024
-"""Parts of statements that are kept, of some hundreds of characters each."""
+"""Forms that are kept, of some hundreds of characters each."""
 ELEMENT: Final = "element"
 """The column of an array index, which is a table of its own."""
 
@@ -49,46 +49,56 @@ def elements_of(table: str) -> str:
     return table.replace("records", "elements", 1)
 
 
-class Stretch(NamedTuple):
-    """A part of a scan: `SELECT … FROM source WHERE held ORDER BY order`."""
+class Form(NamedTuple):
+    """The text of a stretch: `SELECT … FROM source WHERE held ORDER BY order`."""
 
     source: str
-    held: Condition
+    held: str
     order: str
+
+
+class Stretch(NamedTuple):
+    """A part of a scan: its text, which many have in common, and what it is given."""
+
+    form: Form
+    bindings: tuple[Any, ...]
 
 
 def stretches(table: str, scan: Scan, now: int) -> Iterator[Stretch]:
     """The parts of a scan, in its order, of what exists at `now` (ms since 1970)."""
-    source = table
-    if scan.index.is_array:
-        source = f"{index_name(table, scan.index)} CROSS JOIN {table} USING (id)"
-    elif scan.index != BY_ID:
-        source = f"{table} INDEXED BY {index_name(table, scan.index)}"
     residual = Condition("1") if scan.filter is None else condition(scan.filter)
     turned = -1 if scan.reverse else 1
     for one in scan.ranges[::turned]:
-        for keys in list(_stretches(one))[::turned]:
-            held = _held(scan.index, keys)
-            yield Stretch(
-                source,
-                Condition(
-                    f"{held.sql} AND (expires_at IS NULL OR expires_at > ?) AND ({residual.sql})",
-                    (*held.bindings, now, *residual.bindings),
-                ),
-                _sorting(scan.index, len(keys.values), reverse=scan.reverse),
-            )
+        for values, low, high in list(_stretches(one))[::turned]:
+            bindings = [bound(value) for value in values]
+            bindings += [bound(end.values[0]) for end in (low, high) if end is not None]
+            kinds = _kind(low), _kind(high)
+            form = _form(table, scan.index, len(values), *kinds, residual.sql, scan.reverse)
+            yield Stretch(form, (*bindings, now, *residual.bindings))
+
+
+@lru_cache(_TEXTS)
+def _form(
+    table: str,
+    index: Index,
+    fixed: int,
+    low: _Kind,
+    high: _Kind,
+    residual: str,
+    reverse: bool,  # noqa: FBT001  # what is kept is found by it, which is dearer by name
+) -> Form:
+    """The text where so many columns are fixed, and the next one has these ends."""
+    source = table
+    if index.is_array:
+        source = f"{index_name(table, index)} CROSS JOIN {table} USING (id)"
+    elif index != BY_ID:
+        source = f"{table} INDEXED BY {index_name(table, index)}"
+    held = f"{_lying(index, fixed, low, high)} AND (expires_at IS NULL OR expires_at > ?)"
+    return Form(source, f"{held} AND ({residual})", _sorting(index, fixed, reverse=reverse))
 
 
 def _column(index: Index, one: Ordered) -> str:
     return ELEMENT if index.is_array and one.field.path else f"({expression(one.field)})"
-
-
-def _held(index: Index, keys: _Keys) -> Condition:
-    """What keys lie in, as a condition."""
-    values, low, high = keys
-    bindings = [bound(value) for value in values]
-    bindings += [bound(end.values[0]) for end in (low, high) if end is not None]
-    return Condition(_lying(index, len(values), _kind(low), _kind(high)), tuple(bindings))
 
 
 def _kind(end: End | None) -> _Kind:
@@ -97,7 +107,6 @@ def _kind(end: End | None) -> _Kind:
     return _Kind.OPEN if end.is_open else _Kind.CLOSED
 
 
-@lru_cache(_TEXTS)
 def _lying(index: Index, fixed: int, low: _Kind, high: _Kind) -> str:
     """The condition of so many fixed columns, and of the next one's ends."""
     parts = ["data IS NOT NULL"]
@@ -110,7 +119,6 @@ def _lying(index: Index, fixed: int, low: _Kind, high: _Kind) -> str:
     return " AND ".join(parts)
 
 
-@lru_cache(_TEXTS)
 def _sorting(index: Index, fixed: int, *, reverse: bool) -> str:
     """The order of the columns behind so many that are fixed.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -18,7 +19,7 @@ from penstock.adapters.embedded.groups import (
     group_of,
     statement,
 )
-from penstock.adapters.embedded.scans import Stretch, stretches
+from penstock.adapters.embedded.scans import Form, stretches
 from penstock.errors import DeadlineExceeded, Unavailable
 from penstock.ports.clock import Clock
 from penstock.records.aggregate import Aggregation, Group
@@ -30,6 +31,7 @@ T = TypeVar("T")
 
 _AT_ONCE: Final = 4
 """Parts of a scan in one statement: as many as lie behind a mark in three fields and an id."""
+_STATEMENTS: Final = 256
 _STEPS: Final = 20_000
 """Instructions of SQLite's machine between two looks at the clock: some tenths of a millisecond."""
 
@@ -70,9 +72,10 @@ class Search:
         def work(table: str) -> int:
             total = 0
             parts = (one for scan in scans for one in stretches(table, scan, now))
-            for source, held, _ in parts:
-                sql = f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {held.sql} LIMIT ?)"
-                total += self._query(sql, (*held.bindings, most - total))[0][0]
+            for form, bindings in parts:
+                sql = f"SELECT 1 FROM {form.source} WHERE {form.held} LIMIT ?"
+                found = self._query(f"SELECT count(*) FROM ({sql})", (*bindings, most - total))
+                total += found[0][0]
                 if total >= most:
                     break
             return total
@@ -152,7 +155,11 @@ class Search:
     def _rows(self, table: str, scan: Scan, limit: int, now: int) -> Iterator[states.Row]:
         parts = stretches(table, scan, now)
         while limit > 0 and (some := list(islice(parts, _AT_ONCE))):
-            rows = states.read_rows(self._readers.connection, *_together(table, some, limit))
+            bindings = [one for part in some for one in (*part.bindings, limit)]
+            if len(some) > 1:
+                bindings.append(limit)
+            statement = _statement(tuple([part.form for part in some]))
+            rows = states.rows(self._readers.connection, statement, bindings)
             yield from rows
             limit -= len(rows)
 
@@ -160,17 +167,17 @@ class Search:
         return query(self._readers.connection, sql, bindings)
 
 
-def _together(table: str, parts: Sequence[Stretch], limit: int) -> tuple[str, tuple[Any, ...]]:
-    """One statement for all; SQLite reads a part where those before it do not fill the limit."""
+@lru_cache(_STATEMENTS)
+def _statement(forms: Sequence[Form]) -> str:
+    """One for all; SQLite reads a part where those before it do not fill the limit."""
     selects = [
-        f"SELECT {table}.* FROM {source} WHERE {held.sql} ORDER BY {order} LIMIT ?"
-        for source, held, order in parts
+        f"SELECT {states.ROW} FROM {source} WHERE {held} ORDER BY {order} LIMIT ?"
+        for source, held, order in forms
     ]
-    bindings = [one for part in parts for one in (*part.held.bindings, limit)]
-    if len(parts) == 1:
-        return selects[0], tuple(bindings)
+    if len(selects) == 1:
+        return states.together(selects[0])
     whole = " UNION ALL ".join(f"SELECT * FROM ({select})" for select in selects)
-    return f"{whole} LIMIT ?", (*bindings, limit)
+    return states.together(f"{whole} LIMIT ?")
 
 
 @contextmanager

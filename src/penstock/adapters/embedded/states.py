@@ -114,16 +114,24 @@ def read(
     sql = (
         f"SELECT json_group_array({row}) FROM {table} WHERE id IN (SELECT value FROM json_each(?))"
     )
-    return _rows(connection, sql, (_encode(list(record_ids)).decode(),))
+    return rows(connection, sql, (_encode(list(record_ids)).decode(),))
 
 
-def read_rows(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...]) -> list[Row]:
-    """The rows that a statement selects, in its order."""
-    row = _READ.format(marks="'[]'", data="data")
-    return _rows(connection, f"SELECT json_group_array({row}) FROM ({sql})", bindings)
+ROW: Final = _READ.format(marks="'[]'", data="data") + " AS row"
+"""A row as one value, for a statement that selects nothing else; see `together`."""
 
 
-def _rows(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...]) -> list[Row]:
+def together(sql: str) -> str:
+    """The statement for all rows of one that selects `ROW`, in its order, as one text.
+
+    A row is one value from where it is read: SQLite copies each value of a row at every step out of
+    a query within another.
+    """
+    return f"SELECT '[' || ifnull(group_concat(row, ','), '') || ']' FROM ({sql})"
+
+
+def rows(connection: apsw.Connection, sql: str, bindings: Sequence[Any]) -> list[Row]:
+    """The rows that a statement brings together."""
     return _decode_rows(query(connection, sql, bindings)[0][0])
 
 
