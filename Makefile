@@ -22,7 +22,7 @@ run: $(VENV)/runtime
 	@exec $(BIN)/penstock serve --data data
 
 test: $(VENV)/development
-	$(BIN)/python -m pytest tests -m "not long"
+	$(BIN)/python -m pytest tests -m "not long" -n 2 --dist loadfile
 
 test-long: $(VENV)/development
 	$(BIN)/python -m pytest tests -m long --timeout 7200

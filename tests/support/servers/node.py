@@ -16,8 +16,11 @@ from typing import Final
 _STOP_S: Final = 20
 _START_S: Final = 90
 _LOOK_EVERY_S: Final = 0.05
-_PORTS: Final = range(10_000, 22_000)
-"""Below those of outgoing connections, as is the bus of a Redis Cluster, ten thousand above."""
+_PROCESS: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PROCESSES: Final = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_PORTS: Final = range(10_000 + _PROCESS, 22_000, _PROCESSES)
+"""Below those of outgoing connections, as is the bus of a Redis Cluster, ten thousand above; no
+other process of the same run of tests has any of them."""
 
 
 class Node:
