@@ -109,6 +109,23 @@ async def test_of_a_store_that_says_nothing_nobody_hears_that_a_write_is_not_app
     assert not await freshness.reached(wanted(2), soon(0.05))
 
 
+async def test_an_answer_to_what_was_asked_before_a_read_tells_that_read_nothing(
+    store: Counted, freshness: Freshness
+) -> None:
+    store.goes_on.clear()
+    first = asyncio.create_task(freshness.reached(wanted(1), soon(0.1)))
+    await asyncio.sleep(0.01)
+    assert store.asked == 1
+    second = asyncio.create_task(freshness.reached(wanted(1), soon(0.1)))
+    await asyncio.sleep(0)
+    # The one question is answered, and the next one is not.
+    store.goes_on.set()
+    store.goes_on.clear()
+    assert not await first
+    with pytest.raises(DeadlineExceeded):
+        await second
+
+
 async def test_what_is_new_is_known_as_such_once_the_store_was_asked(
     store: Counted, freshness: Freshness
 ) -> None:

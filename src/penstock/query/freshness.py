@@ -73,7 +73,7 @@ class Freshness:
         self._store = store
         self._clock = clock
         self._last: Reach | None = None
-        self._heard_at = -inf
+        self._asked_at = -inf
         self._waiters: dict[asyncio.Future[None], Wanted] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -82,9 +82,11 @@ class Freshness:
 
         Raises `Unavailable`, and `DeadlineExceeded` after the deadline (monotonic seconds).
         """
-        left = None if deadline is None else deadline - self._clock.monotonic()
+        asked_at = self._clock.monotonic()
+        left = None if deadline is None else deadline - asked_at
         self._last = _positions(await self._store.applied(left))
-        self._heard_at = self._clock.monotonic()
+        # What it says may have been so before it was said, but not before it was asked.
+        self._asked_at = max(self._asked_at, asked_at)
         return self._last
 
     def is_new(self, wanted: Wanted) -> bool:
@@ -95,7 +97,7 @@ class Freshness:
         """Wait until `wanted` is applied; False where the deadline (monotonic s) comes first.
 
         What is read after it is as new as that. Raises `Unavailable`, and `DeadlineExceeded` where
-        the store has said nothing meanwhile.
+        the store has answered nothing that was asked meanwhile.
         """
         if not wanted:
             return True
@@ -109,7 +111,7 @@ class Freshness:
             async with asyncio.timeout(deadline - began):
                 await future
         except TimeoutError:
-            if self._heard_at < began:
+            if self._asked_at < began:
                 raise DeadlineExceeded from None
             return False
         finally:
