@@ -203,8 +203,13 @@ class Finder:
 
 def _rest(stream: Stream, ranges: Sequence[Range], key: Key, *, reverse: bool) -> Sequence[Range]:
     """What of the ranges comes after a key."""
-    found = (cut(one, stream.index.order, key, reverse=reverse) for one in ranges)
-    return [one for one in found if one is not None and not is_empty(one, stream.index.order)]
+    order = stream.index.order
+    left: list[Range] = []
+    for one in ranges:
+        rest = cut(one, order, key, reverse=reverse)
+        if rest is not None and not is_empty(rest, order):
+            left.append(rest)
+    return left
 
 
 def _key(stream: Stream, state: State) -> Key:

@@ -7,9 +7,8 @@ What lies between two keys of several columns is a few such stretches, one after
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from penstock.adapters.embedded.filters import Condition, bound, condition, expression
 from penstock.records.field import Scalar
@@ -25,13 +24,9 @@ class _Keys(NamedTuple):
     high: End | None = None
 
 
-class _Kind(Enum):
-    """Of an end: what follows `<` or `>` in its condition."""
-
-    NONE = ""
-    OPEN = " ?"
-    CLOSED = "= ?"
-
+_Kind = Literal["", " ?", "= ?"]
+"""Of an end: what follows `<` or `>` in its condition; nothing where there is no end. No `Enum`: of
+one, Python works out the hash anew whenever a form is looked for."""
 
 _TEXTS: Final = 1_024
 """Forms that are kept, of some hundreds of characters each."""
@@ -103,8 +98,8 @@ def _column(index: Index, one: Ordered) -> str:
 
 def _kind(end: End | None) -> _Kind:
     if end is None:
-        return _Kind.NONE
-    return _Kind.OPEN if end.is_open else _Kind.CLOSED
+        return ""
+    return " ?" if end.is_open else "= ?"
 
 
 def _lying(index: Index, fixed: int, low: _Kind, high: _Kind) -> str:
@@ -112,10 +107,10 @@ def _lying(index: Index, fixed: int, low: _Kind, high: _Kind) -> str:
     parts = ["data IS NOT NULL"]
     parts += [f"{_column(index, one)} = ?" for one in index.order[:fixed]]
     for end, first in ((low, True), (high, False)):
-        if end is not _Kind.NONE:
+        if end:
             column = index.order[fixed]
             sign = ">" if first is not column.descending else "<"
-            parts.append(f"{_column(index, column)} {sign}{end.value}")
+            parts.append(f"{_column(index, column)} {sign}{end}")
     return " AND ".join(parts)
 
 
