@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.access.bucket import EXACT_S, Bucket, Policy
+from penstock.access.bucket import EXACT_S, Bucket, Policy, left
 from penstock.access.limits import ROUND_S
 
 RATES = st.floats(0.01, 1e6)
@@ -40,6 +40,19 @@ def test_no_stretch_of_time_takes_more_than_the_burst_and_what_comes_in_it(
         for last, (end, _) in enumerate(taken[first:], first):
             most = burst + rate * (end - start + EXACT_S)
             assert sums[last + 1] - sums[first] <= most * (1 + 1e-9)
+
+
+@given(rate=RATES, burst=st.floats(1, 1e6), share=st.floats(0, 3), now=st.floats(0, 5))
+def test_what_may_be_looked_at_says_what_wait_does(
+    rate: float, burst: float, share: float, now: float
+) -> None:
+    one = bucket(rate, burst)
+    one.take(int(share * burst), 0.0)
+    for amount, limit_s in ((1, one.one_s), (0, one.none_s)):
+        beyond_s = one.full_at - now - limit_s
+        # To where floating-point numbers cannot tell.
+        if abs(beyond_s) > EXACT_S / 2:
+            assert (beyond_s > 0) is (one.wait(amount, now) > 0)
 
 
 @given(rate=RATES, largest=st.integers(1, 10**9), now=st.floats(0, 1e7))
@@ -94,12 +107,12 @@ def test_what_is_known_only_afterwards_is_owed_and_paid_back(
 
 def test_what_is_left_and_when_it_is_whole_are_told_as_they_are() -> None:
     one = bucket(10, 20)
-    assert one.left(5.0) == (20, 0)
+    assert left([one], 5.0) == (20, 0)
     one.take(5, 5.0)
-    assert one.left(5.0) == (15, 1)
-    assert one.left(5.25) == (17, 1)
+    assert left([one], 5.0) == (15, 1)
+    assert left([one], 5.25) == (17, 1)
     one.take(40, 5.25)
-    assert one.left(5.25) == (0, 5)
+    assert left([one], 5.25) == (0, 5)
     assert one.wait(0, 5.25) == pytest.approx(2.25)
     assert one.wait(1, 5.25) == pytest.approx(2.35)
 
@@ -113,21 +126,21 @@ def test_a_policy_says_in_how_many_seconds_it_fills() -> None:
 def test_what_others_took_is_taken_once_and_only_as_far_as_it_is_new() -> None:
     one = bucket(10, 10)
     one.learn(1_000, 0, 1.0, ROUND_S)
-    assert one.left(1.0)[0] == 10, "what was before is past"
+    assert left([one], 1.0)[0] == 10, "what was before is past"
     one.take(2, 1.4)
     one.learn(1_005, 2, 1.5, ROUND_S)
-    assert one.left(1.5)[0] == 10 - 2 + 1 - 3
+    assert left([one], 1.5)[0] == 10 - 2 + 1 - 3
     one.learn(1_005, 0, 2.0, ROUND_S)
-    assert one.left(2.0)[0] == 10
+    assert left([one], 2.0)[0] == 10
 
 
 def test_a_count_that_was_lost_begins_anew() -> None:
     one = bucket(10, 10)
     one.learn(1_000, 0, 1.0, ROUND_S)
     one.learn(7, 3, 1.5, ROUND_S)
-    assert one.left(1.5)[0] == 6
+    assert left([one], 1.5)[0] == 6
     one.learn(12, 0, 1.5, ROUND_S)
-    assert one.left(1.5)[0] == 1
+    assert left([one], 1.5)[0] == 1
 
 
 def test_what_others_took_while_they_could_not_be_heard_locks_nobody_out() -> None:
@@ -135,10 +148,10 @@ def test_what_others_took_while_they_could_not_be_heard_locks_nobody_out() -> No
     one.learn(0, 0, 1.0, ROUND_S)
     one.unheard()
     one.learn(50_000, 0, 60.0, ROUND_S)
-    assert one.left(60.0)[0] == 10
+    assert left([one], 60.0)[0] == 10
     # Nor where it is this process that was stopped for a minute: what others took came back.
     one.learn(50_590, 0, 120.0, ROUND_S)
-    assert one.left(120.0)[0] == 10
+    assert left([one], 120.0)[0] == 10
 
 
 @given(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
+from math import ceil, inf
 from typing import Final
 
 import msgspec
@@ -38,7 +39,7 @@ class Policy(msgspec.Struct, frozen=True):
     @property
     def window_s(self) -> int:
         """Whole seconds in which an empty bucket fills."""
-        return math.ceil(self.burst / self.rate)
+        return ceil(self.burst / self.rate)
 
 
 class Bucket:
@@ -58,6 +59,9 @@ class Bucket:
         seen: what all processes together had told when that was last heard; None for not yet.
         heard_at: when that was.
         streams: how many go on that are slowed down to it.
+        one_s, none_s: how far from full it may be, in seconds, for `wait` to be 0 for one and for
+            nothing: to be looked at where a call is too dear.
+        whole: what is left of it while it is full, as `left` has it.
     """
 
     __slots__ = (
@@ -66,16 +70,19 @@ class Bucket:
         "full_at",
         "heard_at",
         "name",
+        "none_s",
+        "one_s",
         "policy",
         "seen",
         "streams",
         "taken_at",
         "used",
+        "whole",
     )
 
     def __init__(self, name: str, policy: Policy) -> None:
         self.name = name
-        self.full_at = self.taken_at = self.heard_at = -math.inf
+        self.full_at = self.taken_at = self.heard_at = -inf
         self.used = self.streams = 0
         self.seen: int | None = None
         self.policy: Policy
@@ -86,6 +93,9 @@ class Bucket:
         self.policy = policy
         self._each_s = 1 / policy.rate
         self._burst_s = policy.burst / policy.rate
+        self.whole = int(policy.burst), 0
+        self.none_s = self._burst_s + EXACT_S
+        self.one_s = self.none_s - self._each_s
 
     def wait(self, amount: int, now: float) -> float:
         """Seconds until so much is there, if nobody else takes anything; 0 where it is there.
@@ -102,14 +112,6 @@ class Bucket:
         self.full_at = (full_at if full_at > now else now) + amount * self._each_s  # noqa: FURB136  # because max() takes as long as the rest
         self.taken_at = now
         self.used += amount
-
-    def left(self, now: float) -> tuple[int, int]:
-        """How much may be taken now, and in how many whole seconds it will be full."""
-        missing_s = self.full_at - now
-        if missing_s <= 0:
-            return int(self.policy.burst), 0
-        left = self.policy.burst - missing_s * self.policy.rate
-        return (int(left) if left > 0 else 0), math.ceil(missing_s)
 
     def learn(self, total: int, told: int, now: float, round_s: float) -> None:
         """Take what others took, as far as that is new.
@@ -134,3 +136,17 @@ class Bucket:
     def unheard(self) -> None:
         """The others could not be reached. What is heard of them next says nothing about now."""
         self.seen = None
+
+
+def left(buckets: Iterable[Bucket], now: float) -> tuple[int, ...]:
+    """Of each, how much may be taken now, and in how many whole seconds it will be full."""
+    found: tuple[int, ...] = ()
+    for one in buckets:
+        missing_s = one.full_at - now
+        if missing_s <= 0:
+            found += one.whole
+        else:
+            policy = one.policy
+            here = policy.burst - missing_s * policy.rate
+            found += (int(here) if here > 0 else 0), ceil(missing_s)
+    return found

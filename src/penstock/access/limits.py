@@ -67,7 +67,7 @@ class Meter:
         self.requests = tuple(one for one in both if one.policy.unit == _REQUESTS)
         self.bytes = tuple(one for one in both if one.policy.unit == _BYTES)
         self.buckets = self.requests + self.bytes
-        self.described: tuple[bytes, bytes] | None = None
+        self.described: tuple[bytes, tuple[bytes, bytes]] | None = None
 
     @property
     def policies(self) -> tuple[Policy, ...]:
@@ -79,10 +79,10 @@ class Meter:
         Where none are known, none may be owed. Raises `QuotaExceeded`, and then nothing was taken.
         """
         for bucket in self.requests:
-            if bucket.wait(1, now):
+            if bucket.full_at - now > bucket.one_s:
                 raise self._exceeded(now, size)
         for bucket in self.bytes:
-            if bucket.wait(size, now):
+            if bucket.wait(size, now) if size else bucket.full_at - now > bucket.none_s:
                 raise self._exceeded(now, size)
         for bucket in self.requests:
             bucket.take(1, now)

@@ -100,13 +100,14 @@ class Gate:
             guest.begin(0.0)
             return
         size = 0 if method in _READING else _declared(guest.scope["headers"], line.most_body)
-        if not self.holding.fits(size):
+        if size and not self.holding.fits(size):
             line.limit.refused += 1
             guest.turn_away()
         elif not line.limit.enter():
             guest.turn_away()
         else:
-            self.holding.take(size)
+            if size:
+                self.holding.take(size)
             self._enter(guest, line, size)
 
     def leave(self, guest: Guest) -> None:
@@ -179,7 +180,8 @@ class Gate:
     def _let_go(self, guest: Guest, line: Line, took_s: float | None) -> None:
         """Its place and the room for its body are free."""
         guest.line = None
-        self.holding.give(guest.declared)
+        if guest.declared:
+            self.holding.give(guest.declared)
         line.limit.ended(took_s)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from penstock.access import Meter
-from penstock.access.bucket import Policy
+from penstock.access.bucket import Policy, left
 from penstock.api.headers import HeaderMap
-from penstock.api.response import Headers
+from penstock.api.response import Header, Headers
 from penstock.ports.clock import Clock
 
 PROBLEM_TYPE: Final = "https://iana.org/assignments/http-problem-types#quota-exceeded"
@@ -35,10 +35,7 @@ def fields(meter: Meter, now: float) -> Headers:
     if meter.described is None:
         meter.described = _described(meter.policies)
     form, policies = meter.described
-    standing: list[int] = []
-    for bucket in meter.buckets:
-        standing += bucket.left(now)
-    return (b"ratelimit", form % tuple(standing)), (b"ratelimit-policy", policies)
+    return (b"ratelimit", form % left(meter.buckets, now)), policies
 
 
 async def paced(meter: Meter, size: int, clock: Clock) -> None:
@@ -48,10 +45,10 @@ async def paced(meter: Meter, size: int, clock: Clock) -> None:
     meter.debit(size, clock.monotonic())
 
 
-def _described(policies: Sequence[Policy]) -> tuple[bytes, bytes]:
-    """The form of the one field, to be filled in, and the other."""
+def _described(policies: Sequence[Policy]) -> tuple[bytes, Header]:
+    """The form of the one field's value, to be filled in, and the other field."""
     form = ", ".join(f'"{one.name}";r=%d;t=%d' for one in policies)
-    return form.encode(), ", ".join(map(_item, policies)).encode()
+    return form.encode(), (b"ratelimit-policy", ", ".join(map(_item, policies)).encode())
 
 
 def _item(policy: Policy) -> str:
