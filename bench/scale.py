@@ -53,6 +53,8 @@ ROUNDS = 3
 WARM_UP = 50
 PAGE = 20
 DEEP = 10_000
+SPREAD = 100
+"""Pages of which one is asked for, up to the deep one."""
 LIMIT_S = 30.0
 INDEXES = (
     IndexSettings(("data.tailnum", "-data.time_hour")),
@@ -70,8 +72,7 @@ class Held(NamedTuple):
     size: int
     target: Target
     years: int
-    deep_token: str
-    deep_page: int
+    deep_tokens: list[str]
 
 
 def flights(size: int, source: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -115,19 +116,24 @@ async def hold(store: Store, query: Query, size: int, source: list[dict[str, Any
         await store.build(collection.id, index)
     built = time.monotonic()
     print(f"{size:>12,} loaded in {loaded - began:.0f} s, indexed in {built - loaded:.0f} s")
-    page, token = await deep(query, target, min(DEEP, size // PAGE - 1))
-    return Held(size, target, -(-size // len(source)), token, page)
+    tokens = await deep(query, target, min(DEEP, size // PAGE - 1))
+    return Held(size, target, -(-size // len(source)), tokens)
 
 
-async def deep(query: Query, target: Target, wanted: int) -> tuple[int, str]:
-    """The token of a page far behind, reached by larger pages."""
-    left, token = (wanted - 1) * PAGE, None
-    while left:
-        size = min(left, 1_000)
+async def deep(query: Query, target: Target, wanted: int) -> list[str]:
+    """The tokens of a page far behind and of those before it, reached by larger pages.
+
+    One page alone would tell of its records: where they lie apart, it takes longer.
+    """
+    before = (wanted - SPREAD) * PAGE
+    sizes = [*[1_000] * (before // 1_000), before % 1_000, *[PAGE] * (SPREAD - 1)]
+    tokens: list[str] = []
+    token = None
+    for size in filter(None, sizes):
         token = await ask_page(query, target, Search(sort=NEWEST, size=size, token=token))
-        left -= size
-    assert token is not None
-    return wanted, token
+        assert token is not None
+        tokens.append(token)
+    return tokens[-SPREAD:]
 
 
 async def ask_page(query: Query, target: Target, search: Search) -> str | None:
@@ -164,7 +170,8 @@ class Questions:
         return await ask_page(self._query, held.target, Search(sort=NEWEST, size=PAGE))
 
     async def deep_page(self, held: Held) -> object:
-        search = Search(sort=NEWEST, size=PAGE, token=held.deep_token)
+        token = self._chance.choice(held.deep_tokens)
+        search = Search(sort=NEWEST, size=PAGE, token=token)
         return await ask_page(self._query, held.target, search)
 
     async def aggregate(self, held: Held) -> object:
