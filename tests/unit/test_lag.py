@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
+import pytest
 from tests.support.clock import HandClock
 from tests.support.scraping import Scraped
 
 from penstock.apply.lag import Lag, LagWatch, lags
+from penstock.apply.worker import end
+from penstock.errors import LogDiverged, PenstockError, Unavailable
 from penstock.ports.log import Bounds
 from penstock.ports.store import Applied
 from penstock.records.operation import Entry, Kind, Operation
@@ -25,6 +29,7 @@ class Engines:
         self.reached: dict[Partition, Applied] = {}
         self.times: dict[Position, int] = {}
         self.read = 0
+        self.error: PenstockError | None = None
 
     def append(self, partition: Partition, time: int) -> None:
         start, end = self.ends[partition]
@@ -36,6 +41,8 @@ class Engines:
         self.reached[partition] = Applied(where, "log", "p1", self.times[where])
 
     async def bounds(self) -> Mapping[Partition, Bounds]:
+        if self.error is not None:
+            raise self.error
         return self.ends
 
     async def applied(self) -> Mapping[Partition, Applied]:
@@ -125,3 +132,15 @@ async def test_of_what_was_never_applied_the_first_entry_tells() -> None:
     one.append(B)
     assert await one.look() == [(0, 0), (2, 90.0)]
     assert one.engines.read == 1
+
+
+@pytest.mark.parametrize(
+    "error", [Unavailable("log_unavailable", retry_after=1), LogDiverged("It is another one.")]
+)
+async def test_a_watch_goes_on_whatever_became_of_the_log(error: PenstockError) -> None:
+    watched = Watched()
+    watched.engines.error = error
+    watching = asyncio.create_task(watched.watch.run())
+    await asyncio.sleep(0.01)
+    assert not watching.done()
+    await end(watching)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
-from penstock.errors import Unavailable
+from penstock.errors import LogDiverged, Unavailable
 from penstock.ports.clock import Clock
 from penstock.ports.log import Bounds
 from penstock.ports.store import Applied
@@ -88,13 +88,14 @@ class LagWatch:
     async def run(self) -> None:
         """Until it is cancelled."""
         while True:
-            # What cannot be asked stays as it was; that the engine is away has its own metrics.
-            with suppress(Unavailable):
+            # What cannot be asked stays as it was; that the engine is away has its own metrics, and
+            # that the log is another one is the worker's to find, and to end for.
+            with suppress(Unavailable, LogDiverged):
                 await self.look()
             await asyncio.sleep(_EVERY_S)
 
     async def look(self) -> None:
-        """Look once. Raises `Unavailable`."""
+        """Look once. Raises `Unavailable`, `LogDiverged`."""
         now = self._clock.now()
         for partition, behind in (await _behind(self._log, self._store)).items():
             labels = str(partition.generation), str(partition.number)
