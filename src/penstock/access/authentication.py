@@ -20,7 +20,6 @@ from penstock.records.key import digest_of, is_well_formed
 from penstock.records.scope import EVERYTHING
 
 _SCHEME: Final = b"bearer "
-_SCHEME_LENGTH: Final = len(_SCHEME)
 _DEFAULT_TENANT: Final = "default"
 _DOTS_OF_TOKEN: Final = 2
 
@@ -85,9 +84,9 @@ class Authentication:
 
 
 def _credential(authorization: bytes | None) -> bytes:
-    if authorization is None or authorization[:_SCHEME_LENGTH].lower() != _SCHEME:
+    if authorization is None or authorization[: len(_SCHEME)].lower() != _SCHEME:
         raise Unauthenticated
-    credential = authorization[_SCHEME_LENGTH:].strip()
+    credential = authorization[len(_SCHEME) :].strip()
     if not credential:
         raise Unauthenticated
     return credential

@@ -32,6 +32,7 @@ T = TypeVar("T")
 _AT_ONCE: Final = 4
 """Parts of a scan in one statement: as many as lie behind a mark in three fields and an id."""
 _STATEMENTS: Final = 256
+"""Texts that are kept; each is one to four forms together."""
 _STEPS: Final = 20_000
 """Instructions of SQLite's machine between two looks at the clock: some tenths of a millisecond."""
 
