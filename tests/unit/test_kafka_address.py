@@ -21,6 +21,12 @@ def test_hosts_alone_are_plain() -> None:
     }
 
 
+def test_any_of_the_hosts_may_be_an_ipv6_address() -> None:
+    settings = settings_of("kafka://u:p@a:9092,[::1]:9093")
+    assert settings["bootstrap.servers"] == "a:9092,[::1]:9093"
+    assert settings["sasl.username"] == "u"
+
+
 def test_credentials_and_encryption_are_taken_over() -> None:
     assert settings_of("kafka+ssl://me:p%40ss@a:9092?mechanism=PLAIN&ca=/etc/ca.pem") == ALWAYS | {
         "bootstrap.servers": "a:9092",

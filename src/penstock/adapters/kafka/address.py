@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
+from penstock.config.address import taken_apart
 from penstock.errors import ConfigurationError
 
 _SCHEMES: Final = ("kafka", "kafka+ssl")
@@ -40,17 +41,17 @@ def settings_of(url: str) -> dict[str, Any]:
     `scope` for OAUTHBEARER, whose user and password are the client's id and secret; `region` for
     AWS_MSK_IAM. Raises `ConfigurationError`; no secret ever stands in its text.
     """
-    parts = urlsplit(url)
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    if parts.scheme not in _SCHEMES or not hosts or parts.path.strip("/"):
+    address = taken_apart(url)
+    path, _, query = address.rest.partition("?")
+    if address.scheme not in _SCHEMES or not all(address.hosts) or path.strip("/"):
         raise ConfigurationError("PENSTOCK_LOG_URL is kafka://host:port,… or kafka+ssl://…")
-    given = dict(parse_qsl(parts.query, keep_blank_values=True))
-    settings = {"bootstrap.servers": hosts} | _taken(given, _TLS)
-    is_encrypted = parts.scheme.endswith("ssl")
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    settings = {"bootstrap.servers": ",".join(address.hosts)} | _taken(given, _TLS)
+    is_encrypted = address.scheme.endswith("ssl")
     if len(settings) > 1 and not is_encrypted:
         raise _wrong("certificates are for kafka+ssl://")
     protocol = "ssl" if is_encrypted else "plaintext"
-    sasl = _sasl(credentials, given)
+    sasl = _sasl(address.credentials.removesuffix("@"), given)
     if sasl:
         protocol = f"sasl_{protocol}"
     if given:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
@@ -14,6 +14,7 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError, R
 from penstock.adapters.redis.breaker import Breaker
 from penstock.adapters.redis.direct import Direct
 from penstock.adapters.redis.script import SHA, SOURCES
+from penstock.config.address import taken_apart
 from penstock.errors import ConfigurationError
 from penstock.ports.clock import Clock
 from penstock.telemetry.logs import logger
@@ -49,12 +50,14 @@ class Connection:
         clock: Clock,
         called: Callable[[str], None] = lambda _: None,
     ) -> None:
-        scheme = urlsplit(url).scheme
-        if scheme not in _SCHEMES:
+        address = taken_apart(url)
+        if address.scheme not in _SCHEMES:
             known = ", ".join(f"{one}://" for one in _SCHEMES)
             raise ConfigurationError(f"PENSTOCK_CACHE_URL begins with one of {known}")
-        plain, self.is_cluster = _SCHEMES[scheme]
-        self._url, self._nodes = _split(plain + url[len(scheme) :])
+        plain, self.is_cluster = _SCHEMES[address.scheme]
+        # The client takes one host; a cluster's others are told to it apart.
+        self._url = f"{plain}://{address.credentials}{address.hosts[0]}{address.rest}"
+        self._nodes = [_node(one) for one in address.hosts]
         if len(self._nodes) > 1 and not self.is_cluster:
             raise ConfigurationError("PENSTOCK_CACHE_URL: only a cluster has several hosts")
         self._timeout_s = timeout_s
@@ -158,15 +161,6 @@ class Connection:
             client.set_response_callback("SET", _as_it_is)
             self._clients[loop] = client
         return client
-
-
-def _split(url: str) -> tuple[str, list[ClusterNode]]:
-    """The address with the first of its hosts alone, and all of them."""
-    parts = urlsplit(url)
-    credentials, at, hosts = parts.netloc.rpartition("@")
-    nodes = [_node(host) for host in hosts.split(",")]
-    first = hosts.split(",")[0]
-    return urlunsplit(parts._replace(netloc=f"{credentials}{at}{first}")), nodes
 
 
 def _node(host: str) -> ClusterNode:
