@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.access.bucket import EXACT_S, Bucket, Policy, left
+from penstock.access.bucket import EXACT_S, Bucket, Policy, left, take
 from penstock.access.limits import ROUND_S
 
 RATES = st.floats(0.01, 1e6)
@@ -33,7 +33,7 @@ def test_no_stretch_of_time_takes_more_than_the_burst_and_what_comes_in_it(
         now += pause / rate * burst
         amount = int(share * burst)
         if not one.wait(amount, now):
-            one.take(amount, now)
+            take([one], amount, now)
             taken.append((now, amount))
     sums = [0, *accumulate(amount for _, amount in taken)]
     for first, (start, _) in enumerate(taken):
@@ -47,7 +47,7 @@ def test_what_may_be_looked_at_says_what_wait_does(
     rate: float, burst: float, share: float, now: float
 ) -> None:
     one = bucket(rate, burst)
-    one.take(int(share * burst), 0.0)
+    take([one], int(share * burst), 0.0)
     for amount, limit_s in ((1, one.one_s), (0, one.none_s)):
         beyond_s = one.full_at - now - limit_s
         # To where floating-point numbers cannot tell.
@@ -59,9 +59,9 @@ def test_what_may_be_looked_at_says_what_wait_does(
 def test_a_full_bucket_admits_one_of_the_largest(rate: float, largest: int, now: float) -> None:
     one = Bucket("b", Policy.of("key-bytes", "content-bytes", rate, largest))
     assert one.wait(largest, now) == 0
-    one.take(largest, now)
+    take([one], largest, now)
     # So does one that an overdraft of the same size was paid back to.
-    one.take(largest, now)
+    take([one], largest, now)
     later = now + one.wait(largest, now)
     assert one.wait(largest, later) == 0
 
@@ -78,7 +78,7 @@ def test_after_the_wait_that_it_names_the_same_is_there_and_not_before(
 ) -> None:
     one = bucket(rate, burst)
     for each in taken:
-        one.take(each, start)
+        take([one], each, start)
     wait = one.wait(amount, start)
     assert one.wait(amount, start + wait) == 0
     if wait > 3 * EXACT_S:
@@ -98,7 +98,7 @@ def test_what_is_known_only_afterwards_is_owed_and_paid_back(
     for pause, size in sizes:
         now += pause
         if not one.wait(0, now):
-            one.take(size, now)
+            take([one], size, now)
             taken.append((now, size))
     start, end = taken[0][0], taken[-1][0]
     before = sum(size for _, size in taken[:-1])
@@ -108,10 +108,10 @@ def test_what_is_known_only_afterwards_is_owed_and_paid_back(
 def test_what_is_left_and_when_it_is_whole_are_told_as_they_are() -> None:
     one = bucket(10, 20)
     assert left([one], 5.0) == (20, 0)
-    one.take(5, 5.0)
+    take([one], 5, 5.0)
     assert left([one], 5.0) == (15, 1)
     assert left([one], 5.25) == (17, 1)
-    one.take(40, 5.25)
+    take([one], 40, 5.25)
     assert left([one], 5.25) == (0, 5)
     assert one.wait(0, 5.25) == pytest.approx(2.25)
     assert one.wait(1, 5.25) == pytest.approx(2.35)
@@ -127,7 +127,7 @@ def test_what_others_took_is_taken_once_and_only_as_far_as_it_is_new() -> None:
     one = bucket(10, 10)
     one.learn(1_000, 0, 1.0, ROUND_S)
     assert left([one], 1.0)[0] == 10, "what was before is past"
-    one.take(2, 1.4)
+    take([one], 2, 1.4)
     one.learn(1_005, 2, 1.5, ROUND_S)
     assert left([one], 1.5)[0] == 10 - 2 + 1 - 3
     one.learn(1_005, 0, 2.0, ROUND_S)
@@ -172,7 +172,7 @@ def test_processes_that_tell_each_other_stay_within_the_bound_that_is_documented
         for number, one in enumerate(buckets):
             for _ in range(each[number]):
                 if not one.wait(1, now):
-                    one.take(1, now)
+                    take([one], 1, now)
                     admitted.append(now)
             # Each has its round at another time.
             if step % 5 == number:

@@ -59,6 +59,7 @@ class Bucket:
         seen: what all processes together had told when that was last heard; None for not yet.
         heard_at: when that was.
         streams: how many go on that are slowed down to it.
+        each_s: in how many seconds one comes in.
         one_s, none_s: how far from full it may be, in seconds, for `wait` to be 0 for one and for
             nothing: to be looked at where a call is too dear.
         whole: what is left of it while it is full, as `left` has it.
@@ -66,7 +67,7 @@ class Bucket:
 
     __slots__ = (
         "_burst_s",
-        "_each_s",
+        "each_s",
         "full_at",
         "heard_at",
         "name",
@@ -91,11 +92,11 @@ class Bucket:
     def set(self, policy: Policy) -> None:
         """Follow another policy from now on."""
         self.policy = policy
-        self._each_s = 1 / policy.rate
+        self.each_s = 1 / policy.rate
         self._burst_s = policy.burst / policy.rate
         self.whole = int(policy.burst), 0
         self.none_s = self._burst_s + EXACT_S
-        self.one_s = self.none_s - self._each_s
+        self.one_s = self.none_s - self.each_s
 
     def wait(self, amount: int, now: float) -> float:
         """Seconds until so much is there, if nobody else takes anything; 0 where it is there.
@@ -103,15 +104,8 @@ class Bucket:
         Of 0: until it is not in debt. Of more than it can hold: until it is full.
         """
         missing_s = self.full_at - now
-        short_s = missing_s - self._burst_s + amount * self._each_s
+        short_s = missing_s - self._burst_s + amount * self.each_s
         return 0.0 if short_s <= EXACT_S else max(min(short_s, missing_s), 0.0)
-
-    def take(self, amount: int, now: float) -> None:
-        """Take so much, there or not."""
-        full_at = self.full_at
-        self.full_at = (full_at if full_at > now else now) + amount * self._each_s  # noqa: FURB136  # because max() takes as long as the rest
-        self.taken_at = now
-        self.used += amount
 
     def learn(self, total: int, told: int, now: float, round_s: float) -> None:
         """Take what others took, as far as that is new.
@@ -129,13 +123,22 @@ class Bucket:
             if others > 0:
                 # What was missed for long was taken long ago, and has come back meanwhile.
                 since = max(self.full_at, min(now, self.heard_at + round_s))
-                self.full_at = since + others * self._each_s
+                self.full_at = since + others * self.each_s
         self.seen = total
         self.heard_at = now
 
     def unheard(self) -> None:
         """The others could not be reached. What is heard of them next says nothing about now."""
         self.seen = None
+
+
+def take(buckets: Iterable[Bucket], amount: int, now: float) -> None:
+    """Take so much of each, there or not."""
+    for one in buckets:
+        full_at = one.full_at
+        one.full_at = (full_at if full_at > now else now) + amount * one.each_s  # noqa: FURB136  # because max() takes as long as the rest
+        one.taken_at = now
+        one.used += amount
 
 
 def left(buckets: Iterable[Bucket], now: float) -> tuple[int, ...]:

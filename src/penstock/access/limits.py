@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from penstock.access.bucket import Bucket, Policy
+from penstock.access.bucket import Bucket, Policy, take
 from penstock.access.principal import Principal
 from penstock.errors import QuotaExceeded
 from penstock.records.scope import Rate
@@ -84,15 +84,13 @@ class Meter:
         for bucket in self.bytes:
             if bucket.wait(size, now) if size else bucket.full_at - now > bucket.none_s:
                 raise self._exceeded(now, size)
-        for bucket in self.requests:
-            bucket.take(1, now)
+        take(self.requests, 1, now)
         if size:
-            self.debit(size, now)
+            take(self.bytes, size, now)
 
     def debit(self, size: int, now: float) -> None:
         """Take bytes that are there already, owed where there are not so many."""
-        for bucket in self.bytes:
-            bucket.take(size, now)
+        take(self.bytes, size, now)
 
     def begin_stream(self) -> None:
         """Count one more stream in, until `end_stream`. Raises `QuotaExceeded`."""

@@ -249,7 +249,7 @@ class Connection(asyncio.Protocol):
             # What the client has not taken yet is in hand, too.
             await self.drained()
         finally:
-            self._server.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            self._server.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task(self._loop)))
             self._gate.leave(exchange)
             if not exchange.finished and not exchange.gone:
                 self._transport.abort()

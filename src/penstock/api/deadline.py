@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import cached_property
 from types import TracebackType
 from typing import Final, Self
 
@@ -35,7 +36,7 @@ class Guard:
         self._expired = False
 
     def __enter__(self) -> Self:
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task(self._guards.loop)
         self._guards.add(self)
         return self
 
@@ -68,6 +69,11 @@ class Deadlines:
         self._ticking = False
         self.discard = self._guards.discard
 
+    @cached_property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Kept, since to be told which one runs, CPython asks the kernel each time."""
+        return asyncio.get_running_loop()
+
     def guard(self, expires_at: float, late: Callable[[], PenstockError]) -> Guard:
         return Guard(self, expires_at, late)
 
@@ -75,7 +81,7 @@ class Deadlines:
         self._guards.add(guard)
         if not self._ticking:
             self._ticking = True
-            asyncio.get_running_loop().call_later(TICK_S, self._tick)
+            self.loop.call_later(TICK_S, self._tick)
 
     def _tick(self) -> None:
         now = self._monotonic()
@@ -84,4 +90,4 @@ class Deadlines:
                 guard.expire()
         self._ticking = bool(self._guards)
         if self._ticking:
-            asyncio.get_running_loop().call_later(TICK_S, self._tick)
+            self.loop.call_later(TICK_S, self._tick)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Final
 
 from penstock.api import admission
@@ -108,40 +109,41 @@ class Gate:
         else:
             if size:
                 self.holding.take(size)
-            self._enter(guest, line, size)
+            guest.line, guest.since, guest.declared = line, self._loop.time(), size
+            if line.left and not line.waiting:
+                line.left -= 1
+                line.limit.began(0.0)
+                guest.begin(0.0)
+            else:
+                line.waiting.append(guest)
+            if not self._is_turning:
+                self._have_a_turn()
 
     def leave(self, guest: Guest) -> None:
         """It is answered, or gone."""
         line = guest.line
         if line is not None:
-            took = None if guest.has_waited else asyncio.get_running_loop().time() - guest.since
+            took = None if guest.has_waited else self._loop.time() - guest.since
             self._let_go(guest, line, took)
 
     def overloaded(self) -> Unavailable:
         """What any other one is told."""
         return self.short.refusals.error()
 
-    def _enter(self, guest: Guest, line: Line, size: int) -> None:
-        loop = asyncio.get_running_loop()
-        guest.line, guest.since, guest.declared = line, loop.time(), size
-        if line.left and not line.waiting:
-            line.left -= 1
-            line.limit.began(0.0)
-            guest.begin(0.0)
-        else:
-            line.waiting.append(guest)
-        self._have_a_turn()
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """Kept, since to be told which one runs, CPython asks the kernel each time."""
+        return asyncio.get_running_loop()
 
     def _have_a_turn(self) -> None:
         if not self._is_turning:
             self._is_turning = True
-            loop = asyncio.get_running_loop()
-            loop.call_soon(self._turn, loop)
+            self._loop.call_soon(self._turn)
 
-    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _turn(self) -> None:
         """Once in every turn in which there is something to do."""
         self._is_turning = False
-        now = loop.time()
+        now = self._loop.time()
         read = self._read
         is_reading = read.limit.in_hand or read.left < read.limit.policy.turn
         for line in self._in_order:
@@ -155,7 +157,7 @@ class Gate:
         self.short.turn()
         if not self._is_ticking:
             self._is_ticking = True
-            loop.call_later(WINDOW_S, self._tick, loop)
+            self._loop.call_later(WINDOW_S, self._tick)
 
     def _begin(self, line: Line, now: float) -> None:
         """With those that are next, and without those that waited for too long."""
@@ -184,9 +186,9 @@ class Gate:
             self.holding.give(guest.declared)
         line.limit.ended(took_s)
 
-    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _tick(self) -> None:
         """The end of a window. There are windows while anything is in hand, or strained."""
-        now = loop.time()
+        now = self._loop.time()
         is_quiet = True
         for line in self._in_order:
             limit = line.limit
@@ -196,7 +198,7 @@ class Gate:
             self._tell(now)
         self._is_ticking = not is_quiet
         if self._is_ticking:
-            loop.call_later(WINDOW_S, self._tick, loop)
+            self._loop.call_later(WINDOW_S, self._tick)
 
     def _tell(self, now: float) -> None:
         refused = {budget.value: limit.refused for budget, limit in self.limits.items()}

@@ -15,7 +15,7 @@ _CLOSE: Final = (b"connection", b"close")
 
 def lines(headers: Headers | list[Header]) -> bytes:
     """Headers as they are sent. They are ours, so nothing in them needs to be escaped."""
-    return b"".join([b"%b: %b\r\n" % header for header in headers])
+    return b"\r\n".join([*map(b": ".join, headers), b""])
 
 
 class Common:

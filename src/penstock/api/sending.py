@@ -25,16 +25,18 @@ async def send_whole(request: Request, answer: Response, send: Send) -> None:
     if request.method == "HEAD":
         body = b""
     # A problem costs nothing: it would put off the very moment that it names.
+    now = request.timing.clock.monotonic()
     if request.meter is not None and status < _PROBLEMS:
-        request.meter.debit(len(body), request.timing.clock.monotonic())
-    await send(_start(request, status, (*headers, *length)))
+        request.meter.debit(len(body), now)
+    await send(_start(request, status, (*headers, *length), now))
     await send({"type": "http.response.body", "body": body})
 
 
 async def send_stream(request: Request, answer: Streamed, send: Send) -> None:
     """As fast as its meter allows; the rest is closed, whatever happens. Raises `ClientGone`."""
     async with aclosing(answer.rest):
-        await send(_start(request, answer.status, answer.headers))
+        now = request.timing.clock.monotonic()
+        await send(_start(request, answer.status, answer.headers, now))
         if request.method == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
@@ -50,10 +52,10 @@ async def _send_piece(request: Request, piece: bytes, send: Send) -> None:
     await send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
-def _start(request: Request, status: int, headers: Headers) -> dict[str, object]:
+def _start(request: Request, status: int, headers: Headers, now: float) -> dict[str, object]:
     more: Headers = ((b"x-request-id", request.request_id.encode()),)
     if request.meter is not None:
-        more = (*more, *fields(request.meter, request.timing.clock.monotonic()))
+        more = (*more, *fields(request.meter, now))
     # Where a client holds its body back until asked, and nobody will ask, what it sends next could
     # be that body or another request.
     if status == _TIMED_OUT or (request.body_pending and b"expect" in request.headers):

@@ -34,7 +34,7 @@ class ObservedCache(Timed):
         found = self._at_hand(key)
         if found is not None:
             self._records.note(1)
-            self._hits.add()
+            self._hits.value += 1
         return found
 
 
