@@ -15,7 +15,7 @@ from tests.support.servers.kafka import Kafka
 
 from penstock.adapters.embedded.clock import SystemClock
 from penstock.adapters.kafka.address import settings_of
-from penstock.adapters.kafka.cluster import Cluster
+from penstock.adapters.kafka.cluster import Cluster, Topic
 from penstock.adapters.kafka.generations import Generations
 from penstock.adapters.kafka.growing import Growing
 from penstock.adapters.kafka.log import KafkaLog
@@ -168,6 +168,26 @@ async def test_a_process_that_has_not_heard_of_it_cannot_append_to_a_sealed_gene
         assert await log.bounds() == ends
         assert {parse(one).generation for one in await append(log, smallest)} == {2}
     appender.close()
+
+
+class Behind(Cluster):
+    """As if other brokers were asked after the first that knows of a topic: they do not yet."""
+
+    has_seen = False
+
+    def topics(self, names: Sequence[str]) -> list[Topic]:
+        found = [] if self.has_seen else super().topics(names)
+        self.has_seen = self.has_seen or bool(found)
+        return found
+
+
+async def test_a_topic_just_created_is_known_though_other_brokers_do_not_know_of_it(
+    kafka: Kafka, name: str
+) -> None:
+    generations = Generations(Behind(settings_of(kafka.url)), name)
+    generations.open(2, DAY_MS)
+    generations.refresh()
+    assert [(one.number, one.topic.partitions) for one in generations.all] == [(1, 2)]
 
 
 async def test_growing_that_was_interrupted_goes_on_by_the_same_call(

@@ -139,8 +139,11 @@ class Cluster:
 
     def create(
         self, topic: str, partitions: int, replicas: int, settings: Mapping[str, str]
-    ) -> None:
-        """Create it, unless another process was faster; return when it can be seen."""
+    ) -> Topic:
+        """Create it, unless another process was faster; return what one broker then says of it.
+
+        Another one may still not know of it.
+        """
         new = NewTopic(topic, partitions, replicas, config=dict(settings))
         try:
             self._admin.create_topics([new])[topic].result(_ASK_S)
@@ -148,11 +151,11 @@ class Cluster:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise unavailable(error) from error
         until = time.monotonic() + _ASK_S
-        # One broker has created it; the one that is asked may not know of it yet.
-        while not self.topics([topic]):
+        while not (found := self.topics([topic])):
             if time.monotonic() > until:
                 raise unavailable(f"the topic {topic} was created, and is not there")
             time.sleep(_AGAIN_S)
+        return found[0]
 
     def set(self, topic: str, name: str, value: str) -> None:
         """Change one setting of a topic."""

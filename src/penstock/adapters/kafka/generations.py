@@ -97,8 +97,7 @@ class Generations:
         """
         self.find()
         if not self._known:
-            self._create_first(partitions, retention_ms)
-            self._see([self.topic_of(1)])
+            self._keep([self._create_first(partitions, retention_ms)])
             for one in self.all:
                 _check(one)
 
@@ -117,9 +116,10 @@ class Generations:
         self._see([one.topic.name for one in self.all] + [self.topic_of(self.all[-1].number + 1)])
 
     def _see(self, names: Sequence[str]) -> None:
-        found = sorted(
-            Generation(self.number_of(one.name), one) for one in self._cluster.topics(names)
-        )
+        self._keep(self._cluster.topics(names))
+
+    def _keep(self, topics: Sequence[Topic]) -> None:
+        found = [Generation(self.number_of(one.name), one) for one in topics]
         for one in found:
             known = self._known.get(one.number)
             if known is not None and known.topic.identity != one.topic.identity:
@@ -133,8 +133,7 @@ class Generations:
         settings = {name: last.topic.settings[name] for name in _KEPT}
         settings |= {**_REQUIRED, LARGEST: "0"}
         topic = self.topic_of(last.number + 1)
-        self._cluster.create(topic, partitions, last.topic.replicas, settings)
-        self.refresh()
+        self._keep([self._cluster.create(topic, partitions, last.topic.replicas, settings)])
         return self._known[last.number + 1]
 
     def seal(self, generation: Generation) -> None:
@@ -145,7 +144,7 @@ class Generations:
         """Let it take entries: its predecessor has to have its end everywhere."""
         self._cluster.set(generation.topic.name, LARGEST, str(MESSAGE_BYTES))
 
-    def _create_first(self, partitions: int, retention_ms: int) -> None:
+    def _create_first(self, partitions: int, retention_ms: int) -> Topic:
         replicas = min(self._cluster.brokers(), MOST_REPLICAS)
         settings = {
             **_REQUIRED,
@@ -154,7 +153,7 @@ class Generations:
             "segment.ms": str(min(_SEGMENT_MS, retention_ms)),
             LARGEST: str(MESSAGE_BYTES),
         }
-        self._cluster.create(self.topic_of(1), partitions, replicas, settings)
+        return self._cluster.create(self.topic_of(1), partitions, replicas, settings)
 
 
 def _check(generation: Generation) -> None:
