@@ -116,8 +116,7 @@ class Gate:
                 guest.begin(0.0)
             else:
                 line.waiting.append(guest)
-            if not self._is_turning:
-                self._have_a_turn()
+            self._have_a_turn()
 
     def leave(self, guest: Guest) -> None:
         """It is answered, or gone."""
