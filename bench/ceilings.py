@@ -31,9 +31,9 @@ def all_ceilings(ground: Ground, seconds: float) -> dict[str, float]:
         }
 
 
-def produced(ground: Ground, seconds: float) -> float:
+def producer_of(ground: Ground) -> Producer:
     """Acknowledged by all replicas, idempotent, as the settings of our own producer are."""
-    producer = Producer(
+    return Producer(
         {
             "bootstrap.servers": ground.kafka.bootstrap,
             "acks": "all",
@@ -43,6 +43,10 @@ def produced(ground: Ground, seconds: float) -> float:
             "queue.buffering.max.messages": 200_000,
         }
     )
+
+
+def produced(ground: Ground, seconds: float) -> float:
+    producer = producer_of(ground)
     value = body(1)
     began, count = time.perf_counter(), 0
     while time.perf_counter() < began + seconds:

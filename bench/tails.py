@@ -2,36 +2,34 @@
 
 `penstock api` as in `bench.side_by_side`, asked at a constant rate in an open loop. Beside what the
 client sees stand the process's own histograms of the same seconds, and what librdkafka alone takes
-to hand the same messages to the same broker, at the same rate. Prints a table, in milliseconds.
+to hand the same bodies to the same broker, at the same rate, evenly apart. An append is one call,
+of as many writes as were begun together: a slow call counts once. In milliseconds, as a table.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 import time
-import urllib.request
-from collections.abc import Mapping
+from math import inf
 from typing import Final, NamedTuple
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, Message
+from tests.support.scraping import Scraped
 
+from bench.ceilings import producer_of
 from bench.ground import PARTITIONS, Ground, create_topic, prepared
 from bench.load import share
 from bench.records import body
 from bench.workloads import Numbers, Workloads
+from penstock.telemetry.series import SECONDS
 
 _WARM_S: Final = 3.0
 _PARTS: Final = {
-    "from the whole request to its answer": r'request_seconds\w*{[^}]*route="put_record"',
-    "of that, the log's append": r'engine_seconds\w*{[^}]*engine="log"[^}]*operation="append"',
-    "how late the event loop wakes": r'loop_lag_seconds\w*{[^}]*loop="requests"',
+    "from the whole request to its answer": ("request", {"route": "put_record"}),
+    "of that, the log's append": ("engine", {"engine": "log", "operation": "append"}),
+    "how late the event loop wakes": ("loop_lag", {"loop": "requests"}),
 }
-_BUCKET: Final = re.compile(r'_bucket{(?:.*,)?le="([^"]+)"[^}]*} (\S+)')
-_LINGER_MS: Final = 5
-
-Counts = Mapping[float, float]
-"""How many values were up to each bound, in seconds."""
+"""Histograms of the process, each by the middle of its name and its labels."""
 
 
 class Row(NamedTuple):
@@ -39,43 +37,30 @@ class Row(NamedTuple):
     p99_ms: float
 
 
-def counts(ground: Ground) -> Mapping[str, Counts]:
-    child = ground.penstock.child
-    text = urllib.request.urlopen(f"http://{child.host}:{child.port}/metrics").read().decode()
-    found: dict[str, dict[float, float]] = {name: {} for name in _PARTS}
-    for line in text.splitlines():
-        for name, pattern in _PARTS.items():
-            bucket = _BUCKET.search(line) if re.search(pattern, line) else None
-            if bucket:
-                found[name][float(bucket[1])] = float(bucket[2])
-    return found
+def quantile(before: Scraped, after: Scraped, part: str, share_of_all: float) -> float:
+    """In ms, between two bounds as if values lay evenly there."""
+    name, labels = _PARTS[part]
 
+    def up_to(bound: float) -> float:
+        own = {**labels, "le": "+Inf" if bound == inf else str(float(bound))}
+        both = (one.sum(f"penstock_{name}_seconds_bucket", **own) for one in (after, before))
+        return next(both) - next(both)
 
-def quantile(before: Counts, after: Counts, part: float) -> float:
-    """In ms, between the bounds as if values lay evenly there."""
-    wanted = part * (after[float("inf")] - before[float("inf")])
+    wanted = share_of_all * up_to(inf)
     low = below = 0.0
-    for bound in sorted(after):
-        here = after[bound] - before[bound]
-        if here >= wanted:
+    for bound in SECONDS:
+        here = up_to(bound)
+        if here >= wanted > below:
             return 1000 * (low + (bound - low) * (wanted - below) / (here - below))
         low, below = bound, here
-    raise AssertionError("the last bound is above all")
+    raise RuntimeError(f"{part}: nothing was counted, or all of it took longer than {low} s")
 
 
 def alone(ground: Ground, rate: float, seconds: float) -> Row:
     """librdkafka in this process, told to send at moments that are evenly apart."""
     topic = f"{ground.topic}-tails"
     create_topic(ground.kafka, topic)
-    producer = Producer(
-        {
-            "bootstrap.servers": ground.kafka.bootstrap,
-            "acks": "all",
-            "enable.idempotence": True,
-            "linger.ms": _LINGER_MS,
-            "compression.type": "lz4",
-        }
-    )
+    producer = producer_of(ground)
     taken: list[float] = []
 
     def send(number: int, due: float) -> None:
@@ -110,12 +95,13 @@ def main() -> None:
         for child in (ground.worker, ground.consumer):
             child.pause()
         works.puts(side, "puts", numbers.of("", "puts"), _WARM_S)
-        before = counts(ground)
+        url = f"http://{side.child.host}:{side.child.port}"
+        before = Scraped.of(url)
         seen = works.puts_at(side, "puts", numbers.of("", "puts"), chosen.rate, chosen.seconds)
-        after = counts(ground)
+        after = Scraped.of(url)
         rows = {"due to answered, as the client sees it": Row(seen.p50_ms, seen.p99_ms)}
         for name in _PARTS:
-            here = (quantile(before[name], after[name], part) for part in (0.5, 0.99))
+            here = (quantile(before, after, name, part) for part in (0.5, 0.99))
             rows[name] = Row(*here)
         rows["librdkafka alone, at the same rate"] = alone(ground, chosen.rate, chosen.seconds)
     print(f"| {chosen.rate:,.0f} writes a second, ms | p50 | p99 |\n|---|---|---|")
